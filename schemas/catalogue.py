@@ -1,0 +1,95 @@
+"""All operations that the bank itself offers; scenario packs add theirs."""
+
+from schemas.accounts import (
+    Account,
+    AccountOpened,
+    Deposit,
+    DepositFunds,
+    GetAccount,
+    GetStatement,
+    OpenAccount,
+    Statement,
+)
+from schemas.operation import Operation
+from schemas.payments import CreatePayment, GetPayment, Payment
+
+__all__ = ("BANK_OPERATIONS",)
+
+BANK_OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        service="account",
+        verb="open",
+        request=OpenAccount,
+        result=AccountOpened,
+        kind="account",
+        key="request_id",
+        mutates=True,
+        summary="Open an account with a balance of zero.",
+        errors=("unsupported_currency",),
+        events=("account.opened",),
+    ),
+    Operation(
+        service="account",
+        verb="get",
+        request=GetAccount,
+        result=Account,
+        kind="query",
+        key="account_id",
+        mutates=False,
+        summary="Read an account and its balance.",
+        errors=("not_found",),
+    ),
+    Operation(
+        service="account",
+        verb="statement",
+        request=GetStatement,
+        result=Statement,
+        kind="query",
+        key="account_id",
+        mutates=False,
+        summary="Read the entries of an account, page by page.",
+        errors=("not_found",),
+    ),
+    Operation(
+        service="account",
+        verb="deposit",
+        request=DepositFunds,
+        result=Deposit,
+        kind="account",
+        key="account_id",
+        mutates=True,
+        summary="Credit an account from a named external source.",
+        errors=("not_found", "unsupported_currency", "balance_limit", "invalid_state"),
+        events=("deposit.succeeded",),
+    ),
+    Operation(
+        service="payment",
+        verb="create",
+        request=CreatePayment,
+        result=Payment,
+        kind="payment",
+        key="payer",
+        mutates=True,
+        summary="Pay from one account to another at once.",
+        errors=(
+            "not_found",
+            "unsupported_currency",
+            "self_payment",
+            "insufficient_funds",
+            "balance_limit",
+            "invalid_state",
+        ),
+        events=("payment.succeeded",),
+    ),
+    Operation(
+        service="payment",
+        verb="get",
+        request=GetPayment,
+        result=Payment,
+        kind="query",
+        key="payment_id",
+        mutates=False,
+        summary="Read a payment by its id or by its request's id.",
+        errors=("not_found",),
+    ),
+)

@@ -1,0 +1,33 @@
+"""The description of one public operation: the single source for routing, docs and clients."""
+
+from typing import Any
+
+import msgspec
+
+__all__ = ("Operation",)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One verb of one service.
+
+    ``kind`` is the kind of actor that handles it and ``key`` the request's field whose value
+    selects the identity. ``mutates`` tells whether the request carries a ``request_id``.
+    ``errors`` are the codes it may answer beyond those that every operation may. ``events`` are the
+    types that it may emit.
+    """
+
+    service: str
+    verb: str
+    request: type[msgspec.Struct]
+    result: Any
+    kind: str
+    key: str
+    mutates: bool
+    summary: str
+    errors: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return ``<service>.<verb>``."""
+        return f"{self.service}.{self.verb}"
