@@ -1,0 +1,1 @@
+"""The microkernel: actors, bus, journal. It knows nothing of what they are used for."""

@@ -1,0 +1,60 @@
+"""What the journal keeps for others: a book decides moves in memory and says which rows follow.
+
+The journal knows order, identity and atomicity; the book knows what a move means. An implementation
+holds its state in memory, loads what it lacks, and can take back everything since :meth:`begin`.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+__all__ = ("Book", "TableRows")
+
+_Mode = Literal["insert", "update", "versioned"]
+
+
+class TableRows(msgspec.Struct, frozen=True):
+    """Rows of one table for one commit.
+
+    ``insert`` appends. ``update`` sets the other columns where ``key`` matches. ``versioned``
+    inserts or replaces by ``key``, and fails unless the stored ``version`` is one less.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    mode: _Mode = "insert"
+    key: tuple[str, ...] = ()
+
+
+class Book(Protocol):
+    """See the module."""
+
+    def decode(self, moves: msgspec.Raw) -> Any:
+        """Return the moves of one alternative; raise :class:`msgspec.MsgspecError`."""
+
+    def missing(self, moves: Any) -> Iterable[str]:
+        """Return the ids that :meth:`decide` will need and that are not in memory."""
+
+    async def load(self, ids: set[str]) -> None:
+        """Bring ``ids`` into memory; those that do not exist are remembered as such."""
+
+    def begin(self) -> None:
+        """Start a batch."""
+
+    def decide(self, app: str, moves: Any, change_seq: int) -> None:
+        """Apply the moves of one alternative, or raise a rejection and leave no trace."""
+
+    def rows(self) -> list[TableRows]:
+        """Return the rows of all that was decided since :meth:`begin`."""
+
+    def commit(self) -> None:
+        """Keep what was decided since :meth:`begin`."""
+
+    def rollback(self) -> None:
+        """Take back what was decided since :meth:`begin`."""
+
+    def forget(self) -> None:
+        """Drop all state: another owner may have changed it."""

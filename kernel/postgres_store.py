@@ -1,0 +1,399 @@
+"""The store over Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import asyncpg
+import msgspec
+
+from kernel.book import TableRows
+from kernel.dead_letter import DeadLetter
+from kernel.ownership import Claim
+from kernel.store import (
+    Commit,
+    CommitUnknown,
+    DuplicateRequest,
+    EventRow,
+    Position,
+    Remembered,
+    StaleEpoch,
+    VersionConflict,
+)
+from schemas.errors import NotReady
+
+__all__ = (
+    "COMMIT_TIMEOUT_S",
+    "CONNECT_TIMEOUT_S",
+    "READERS_MAX",
+    "READ_TIMEOUT_S",
+    "PostgresStore",
+    "StoreStatistics",
+)
+
+_log = logging.getLogger(__name__)
+
+# A commit of a full batch takes 30 ms; ten seconds means that the database is gone.
+COMMIT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
+# Reads go past the journal; four connections serve thousands of them a second.
+READERS_MAX = 4
+
+_STALE_EPOCH = "ZH001"
+# Numbers that only one writer gives; a collision means that our picture is old.
+_POSITIONS = ("change_seq", "event_pkey", "entry_pkey")
+# The partitions that ($1) still owns under the epochs ($2, $3). Rows are locked in the order in
+# which the fence of a commit locks them, so that the two never wait for each other in a circle.
+_LOCK_HELD = (
+    "WITH held AS (SELECT p.partition FROM zhihui.partition AS p"
+    " JOIN unnest($2::smallint[], $3::bigint[]) AS h(partition, epoch)"
+    " ON p.partition = h.partition AND p.epoch = h.epoch"
+    " WHERE p.owner = $1 ORDER BY p.partition FOR NO KEY UPDATE OF p)"
+)
+# Shutting down, starting up, out of room, a standby, or rolled back for another transaction: the
+# statement did not stand and may later.
+_AWAY = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleSessionTimeoutError,
+)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the start; a failed commit was rolled back or its outcome is unknown."""
+
+    commits: int
+    commits_failed: int
+    rows: int
+    reads: int
+    writer_connects: int
+    readers: int
+
+
+class PostgresStore:
+    """See :class:`kernel.store.Store`. Use as an async context manager.
+
+    One connection writes the journal's commits, a pool serves everything else.
+    """
+
+    def __init__(self, dsn: str, *, application: str = "zhihui") -> None:
+        self._dsn = dsn
+        self._settings = {"application_name": application}
+        self._writer: asyncpg.Connection[Any] | None = None
+        self._commits = 0
+        self._commits_failed = 0
+        self._rows = 0
+        self._reads = 0
+        self._writer_connects = 0
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=1,
+                max_size=READERS_MAX,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=READ_TIMEOUT_S,
+                server_settings=self._settings,
+            )
+        except (*_AWAY, *_LOST, asyncpg.PostgresError) as error:
+            raise NotReady(f"cannot connect to Postgres: {error}") from error
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._writer is not None and not self._writer.is_closed():
+            self._writer.terminate()
+        with contextlib.suppress(*_LOST):
+            await asyncio.wait_for(self._pool.close(), 2.0)
+        self._pool.terminate()
+
+    # The journal's side.
+
+    async def position(self) -> Position:
+        """Return the last numbers in use."""
+        rows = await self.read_rows(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM zhihui.change),"
+            " (SELECT coalesce(max(seq), 0) FROM zhihui.event)"
+        )
+        return Position(rows[0][0], rows[0][1])
+
+    async def find_requests(self, keys: list[tuple[str, str]]) -> list[Remembered]:
+        """Return the records of those ``(app, request_id)`` that were decided."""
+        rows = await self.read_rows(
+            "SELECT c.app, c.request_id, c.digest, c.outcome, c.answer FROM zhihui.change AS c"
+            " JOIN unnest($1::text[], $2::text[]) AS k(app, request_id) USING (app, request_id)",
+            [app for app, _ in keys],
+            [request_id for _, request_id in keys],
+        )
+        return [Remembered(*row) for row in rows]
+
+    async def commit(self, commit: Commit) -> None:
+        """Write all of it or nothing."""
+        try:
+            await self._commit(await self._writing(), commit)
+        except BaseException:
+            self._commits_failed += 1
+            raise
+        self._commits += 1
+        self._rows += sum(len(table.rows) for table in commit.tables)
+
+    async def _commit(self, connection: asyncpg.Connection[Any], commit: Commit) -> None:
+        partitions = ",".join(map(str, commit.epochs))
+        epochs = ",".join(map(str, commit.epochs.values()))
+        try:
+            # Integers only, so they may stand in the text: one round trip for both statements.
+            await connection.execute(
+                f"BEGIN; SELECT zhihui.fence('{{{partitions}}}', '{{{epochs}}}')",
+                timeout=COMMIT_TIMEOUT_S,
+            )
+            for table in commit.tables:
+                await _write(connection, table)
+            await connection.execute("COMMIT", timeout=COMMIT_TIMEOUT_S)
+        except asyncpg.DataError:
+            # A value that Postgres cannot take; though asyncpg calls it an interface error, the
+            # connection is sound and the batch is at fault.
+            await self._roll_back(connection)
+            raise
+        except (*_AWAY, *_LOST) as error:
+            connection.terminate()
+            raise CommitUnknown(f"{type(error).__name__}: {error}") from error
+        except asyncio.CancelledError:
+            connection.terminate()
+            raise
+        except asyncpg.PostgresError as error:
+            await self._roll_back(connection)
+            raise _translated(error) from error
+        except BaseException:
+            await self._roll_back(connection)
+            raise
+
+    async def _writing(self) -> asyncpg.Connection[Any]:
+        writer = self._writer
+        if writer is None or writer.is_closed():
+            try:
+                writer = await asyncpg.connect(
+                    self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings=self._settings
+                )
+            except (*_AWAY, *_LOST, asyncpg.PostgresError) as error:
+                raise NotReady(f"cannot connect to Postgres: {error}") from error
+            self._writer = writer
+            self._writer_connects += 1
+        return writer
+
+    async def _roll_back(self, connection: asyncpg.Connection[Any]) -> None:
+        try:
+            await connection.execute("ROLLBACK", timeout=READ_TIMEOUT_S)
+        except (*_AWAY, *_LOST, asyncpg.PostgresError):
+            connection.terminate()
+
+    # Ownership.
+
+    async def claim_partitions(self, owner: str, lease_s: float) -> list[Claim]:
+        """Take all that is free, expired or already in this name."""
+        async with self._reading() as connection, connection.transaction():
+            await connection.execute(
+                "SELECT FROM zhihui.partition ORDER BY partition FOR NO KEY UPDATE"
+            )
+            await connection.execute(
+                "UPDATE zhihui.partition SET owner = $1, epoch = epoch + 1,"
+                " lease_until = clock_timestamp() + make_interval(secs => $2)"
+                " WHERE owner IN ($1, '') OR lease_until < clock_timestamp()",
+                owner,
+                lease_s,
+            )
+            rows = await connection.fetch(
+                "SELECT partition, owner, epoch,"
+                " extract(epoch FROM lease_until - clock_timestamp())::float8"
+                " FROM zhihui.partition ORDER BY partition"
+            )
+        return [Claim(*row) for row in rows]
+
+    async def renew_partitions(
+        self, owner: str, epochs: dict[int, int], lease_s: float
+    ) -> set[int]:
+        """Extend the leases that are still held under these epochs."""
+        rows = await self.read_rows(
+            f"{_LOCK_HELD} UPDATE zhihui.partition AS p"  # noqa: S608 - a constant of this module
+            " SET lease_until = clock_timestamp() + make_interval(secs => $4)"
+            " FROM held WHERE p.partition = held.partition RETURNING p.partition",
+            owner,
+            list(epochs),
+            list(epochs.values()),
+            lease_s,
+        )
+        return {row[0] for row in rows}
+
+    async def release_partitions(self, owner: str, epochs: dict[int, int]) -> None:
+        """Let go; the epoch stays, so the next owner's is higher."""
+        await self.read_rows(
+            f"{_LOCK_HELD} UPDATE zhihui.partition AS p"  # noqa: S608 - as above
+            " SET owner = '', lease_until = 'epoch'"
+            " FROM held WHERE p.partition = held.partition",
+            owner,
+            list(epochs),
+            list(epochs.values()),
+        )
+
+    # The rest.
+
+    async def keep_dead_letters(self, letters: list[DeadLetter]) -> None:
+        """Store all of ``letters``, once each."""
+        rows = [
+            (one.dead_letter_id, one.at, one.node, one.kind, one.key, one.type, one.app,
+             one.reason, one.attempts, one.body)
+            for one in letters
+        ]  # fmt: skip
+        async with self._reading() as connection:
+            await connection.executemany(
+                "INSERT INTO zhihui.dead_letter VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+                " ON CONFLICT (dead_letter_id) DO NOTHING",
+                rows,
+            )
+
+    async def load_document(self, pack: str, collection: str, key: str) -> tuple[int, str] | None:
+        """Return version and body of a document, or None."""
+        rows = await self.read_rows(
+            "SELECT version, body FROM zhihui.document"
+            " WHERE pack = $1 AND collection = $2 AND key = $3",
+            pack,
+            collection,
+            key,
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def events_after(self, seq: int, limit: int) -> list[EventRow]:
+        """Return events in order of their numbers."""
+        rows = await self.read_rows(
+            "SELECT seq, app, type, subject, data, at FROM zhihui.event"
+            " WHERE seq > $1 ORDER BY seq LIMIT $2",
+            seq,
+            limit,
+        )
+        return [EventRow(*row) for row in rows]
+
+    async def event_cursor(self, stream: str) -> int:
+        """Return the number of the last event relayed to ``stream``."""
+        rows = await self.read_rows("SELECT seq FROM zhihui.event_cursor WHERE stream = $1", stream)
+        return int(rows[0][0]) if rows else 0
+
+    async def move_event_cursor(self, stream: str, seq: int) -> None:
+        """Note that events up to ``seq`` were relayed to ``stream``; it never moves back."""
+        await self.read_rows(
+            "INSERT INTO zhihui.event_cursor AS c VALUES ($1, $2) ON CONFLICT (stream)"
+            " DO UPDATE SET seq = greatest(c.seq, excluded.seq)",
+            stream,
+            seq,
+        )
+
+    async def read_rows(self, query: str, *arguments: Any) -> list[Any]:
+        """Return the rows of a statement on the read pool."""
+        async with self._reading() as connection:
+            return list(await connection.fetch(query, *arguments))
+
+    async def round_trip(self) -> None:
+        """Return when the store has answered."""
+        await self.read_rows("SELECT 1")
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Any]:
+        self._reads += 1
+        reached = False
+        try:
+            async with self._pool.acquire(timeout=READ_TIMEOUT_S) as connection:
+                reached = True
+                yield connection
+        except (*_AWAY, *_LOST, asyncpg.PostgresError) as error:
+            # A server that lets nobody in, whatever it says, is away; an error of a statement is
+            # the caller's.
+            if reached and not isinstance(error, (*_AWAY, *_LOST)):
+                raise
+            raise NotReady(
+                f"Postgres does not answer: {str(error) or type(error).__name__}"
+            ) from error
+
+    def statistics(self) -> StoreStatistics:
+        """Return the counts so far."""
+        return StoreStatistics(
+            commits=self._commits,
+            commits_failed=self._commits_failed,
+            rows=self._rows,
+            reads=self._reads,
+            writer_connects=self._writer_connects,
+            readers=self._pool.get_size(),
+        )
+
+
+async def _write(connection: asyncpg.Connection[Any], table: TableRows) -> None:
+    if table.mode == "insert":
+        await connection.copy_records_to_table(
+            table.table,
+            schema_name="zhihui",
+            columns=table.columns,
+            records=table.rows,
+            timeout=COMMIT_TIMEOUT_S,
+        )
+        return
+    statement = _update(table) if table.mode == "update" else _upsert(table)
+    arrays = [list(column) for column in zip(*table.rows, strict=True)]
+    status = await connection.execute(statement, *arrays, timeout=COMMIT_TIMEOUT_S)
+    written = int(status.rsplit(" ", 1)[1])
+    if written != len(table.rows):
+        raise VersionConflict(f"{table.table}: {written} of {len(table.rows)} rows were written")
+
+
+def _unnest(table: TableRows) -> str:
+    arrays = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(table.types, 1))
+    return f"unnest({arrays})"
+
+
+def _update(table: TableRows) -> str:
+    columns = ", ".join(table.columns)
+    changes = ", ".join(f"{c} = u.{c}" for c in table.columns if c not in table.key)
+    match = " AND ".join(f"t.{c} = u.{c}" for c in table.key)
+    return (
+        f"UPDATE zhihui.{table.table} AS t SET {changes}"  # noqa: S608 - names of our own tables
+        f" FROM {_unnest(table)} AS u({columns}) WHERE {match}"
+    )
+
+
+def _upsert(table: TableRows) -> str:
+    columns = ", ".join(table.columns)
+    changes = ", ".join(f"{c} = excluded.{c}" for c in table.columns if c not in table.key)
+    return (
+        f"INSERT INTO zhihui.{table.table} AS t ({columns})"  # noqa: S608 - as above
+        f" SELECT * FROM {_unnest(table)} ON CONFLICT ({', '.join(table.key)})"
+        f" DO UPDATE SET {changes} WHERE t.version = excluded.version - 1"
+    )
+
+
+def _translated(error: asyncpg.PostgresError) -> Exception:
+    """Return this module's error for Postgres's own."""
+    if error.sqlstate == _STALE_EPOCH:
+        return StaleEpoch({int(p) for p in str(error.detail or "").split(",") if p})
+    if isinstance(error, asyncpg.UniqueViolationError):
+        if error.constraint_name == "change_pkey":
+            return DuplicateRequest(error.detail or "")
+        if error.constraint_name == "document_pkey":
+            return VersionConflict(error.detail or "")
+        if error.constraint_name in _POSITIONS:
+            # A commit whose outcome we never learned came through after we looked.
+            return CommitUnknown("the state in memory is behind the store")
+    if isinstance(error, asyncpg.CardinalityViolationError):
+        return VersionConflict("one document was changed twice in one batch")
+    return error

@@ -1,0 +1,108 @@
+"""The durable store as a port: what the journal and its neighbours need of a database."""
+
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from kernel.book import TableRows
+from kernel.dead_letter import DeadLetterStore
+from kernel.ownership import OwnershipStore
+
+__all__ = (
+    "Commit",
+    "CommitUnknown",
+    "DuplicateRequest",
+    "EventRow",
+    "Position",
+    "Remembered",
+    "StaleEpoch",
+    "Store",
+    "VersionConflict",
+)
+
+
+class StaleEpoch(Exception):
+    """Nothing was committed: ``partitions`` have a newer owner."""
+
+    def __init__(self, partitions: set[int]) -> None:
+        super().__init__(f"stale epoch of partitions {sorted(partitions)}")
+        self.partitions = partitions
+
+
+class DuplicateRequest(Exception):
+    """Nothing was committed: one of the requests was decided before."""
+
+
+class VersionConflict(Exception):
+    """Nothing was committed: a document is not at the version the change was decided on."""
+
+
+class CommitUnknown(Exception):
+    """The connection was lost: whether the commit stands must be looked up."""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """The last numbers given by the journal."""
+
+    change_seq: int
+    event_seq: int
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """The idempotency record of a decided request; ``outcome`` is 'committed' or an error code."""
+
+    app: str
+    request_id: str
+    digest: bytes
+    outcome: str
+    answer: str
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """All rows of one batch, and the epochs they were decided under."""
+
+    epochs: dict[int, int]
+    tables: list[TableRows]
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """An event as it stands in the outbox."""
+
+    seq: int
+    app: str
+    type: str
+    subject: str
+    data: str
+    at: datetime
+
+
+class Store(OwnershipStore, DeadLetterStore, Protocol):
+    """Every method may raise :class:`~schemas.errors.NotReady` when the store is out of reach."""
+
+    async def position(self) -> Position:
+        """Return the last numbers in use."""
+
+    async def find_requests(self, keys: list[tuple[str, str]]) -> list[Remembered]:
+        """Return the records of those ``(app, request_id)`` that were decided."""
+
+    async def commit(self, commit: Commit) -> None:
+        """Write all of it or nothing; raise one of this module's errors when it does not stand."""
+
+    async def load_document(self, pack: str, collection: str, key: str) -> tuple[int, str] | None:
+        """Return version and body of a document, or None."""
+
+    async def events_after(self, seq: int, limit: int) -> list[EventRow]:
+        """Return events in order of their numbers."""
+
+    async def event_cursor(self, stream: str) -> int:
+        """Return the number of the last event relayed to ``stream``."""
+
+    async def move_event_cursor(self, stream: str, seq: int) -> None:
+        """Note that events up to ``seq`` were relayed to ``stream``."""
+
+    async def read_rows(self, query: str, *arguments: Any) -> list[Any]:
+        """Return the rows of a read on the read pool, as committed."""
+
+    async def round_trip(self) -> None:
+        """Return when the store has answered."""
