@@ -1,0 +1,1 @@
+"""The bank: accounts, payments, the ledger, and the host of scenario packs."""
