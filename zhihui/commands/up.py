@@ -1,0 +1,52 @@
+"""``zhihui up``: everything on one machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhihui.commands.console import DataDir, output, run_async
+from zhihui.embedded.data_dir import DEFAULT_DATA_DIR
+
+__all__ = ("up",)
+
+_FIRST_REQUEST = """city-park account.open '{"request_id":"r-1","holder":"Li Lei"}'"""
+
+
+def up(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    nodes: Annotated[int, typer.Option(hidden=True, min=1, max=16)] = 1,
+) -> None:
+    """Start NATS, Postgres and the service here, and run until Ctrl-C.
+
+    The data stays in the data directory and is there at the next start. With ZHIHUI_NATS_URL or
+    ZHIHUI_POSTGRES_DSN set, that server is used and the embedded one is not started.
+    """
+    run_async(lambda: _serve(data_dir, nodes))
+
+
+async def _serve(data_dir: Path, nodes: int) -> None:
+    import anyio
+
+    from zhihui.commands.signals import cancel_on_signal
+    from zhihui.embedded.platform import running_platform
+    from zhihui.errors import ungrouped
+
+    with ungrouped():
+        async with anyio.create_task_group() as group:
+            group.start_soon(cancel_on_signal, group.cancel_scope, lambda: _report("Stopping…"))
+            async with running_platform(data_dir, nodes=nodes, report=_report):
+                output.print("[bold green]Ready.[/] Stop it with Ctrl-C. Try next, elsewhere:")
+                option = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {data_dir}"
+                for line in (
+                    f"zhihui status{option}",
+                    f"zhihui call{option} {_FIRST_REQUEST}",
+                    f"zhihui audit{option}",
+                ):
+                    output.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+                await anyio.sleep_forever()
+    output.print("Stopped; the data is kept.")
+
+
+def _report(line: str) -> None:
+    output.print(line, markup=False, highlight=False, soft_wrap=True)

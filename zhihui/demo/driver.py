@@ -1,0 +1,203 @@
+"""Sends a recorded day through the public interface as an outside client, and notes the answers.
+
+Messages start in the order of their arrival times, as fast as the service takes them. Those of one
+lane go one after another; many lanes are under way at a time. What may be tried again is
+tried again with the same bytes, and so with the same request id, until an answer stands.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import anyio
+import msgspec
+
+from kernel.clock import Clock, SystemClock
+from schemas.errors import DeadlineExceeded, ErrorBody, Unavailable
+from zhihui.demo.day import Day, DayLine
+
+__all__ = ("IN_FLIGHT", "DayDriver", "Mismatch", "PublicClient", "Tally")
+
+# Requests under way at a time. Enough to fill batches; a scenario backend of a city has about as
+# many gates that report in the same second.
+IN_FLIGHT = 256
+
+# How long one sending waits for its answer, and how long a message is tried in all. The second
+# bounds the run: it is beyond what a restart of the service takes, and its lease.
+_ATTEMPT_S = 5.0
+_GIVE_UP_S = 60.0
+
+# Pause between two sendings of one message when the error does not say how long.
+_PAUSE_S = 0.25
+
+# Mismatches kept in full, for the report. There are none, or something is thoroughly wrong.
+_MISMATCHES_MAX = 10
+
+
+class PublicClient(Protocol):
+    """What the driver needs of a client."""
+
+    async def request_raw(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes:
+        """Send bytes once and return the bytes of the reply."""
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A message whose outcome is not the expected one."""
+
+    line: DayLine
+    outcome: str
+    reply: str
+
+
+class Tally:
+    """What came of one stage of the day. Latencies are from first sending to answer, seconds."""
+
+    def __init__(self) -> None:
+        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.latencies_s: list[float] = []
+        self.elapsed_s = 0.0
+        self.done = 0
+        self.sent_again = 0
+        self.mismatched = 0
+        self.mismatches: list[Mismatch] = []
+
+    def add(self, line: DayLine, outcome: str, result: dict[str, Any], raw: bytes) -> None:
+        """Count an outcome and compare it with what the line expects."""
+        self.outcomes[line.subject_tail][outcome] += 1
+        self.done += 1
+        if outcome == line.expect and line.expect_result.items() <= result.items():
+            return
+        self.mismatched += 1
+        if len(self.mismatches) < _MISMATCHES_MAX:
+            reply = raw.decode(errors="backslashreplace")
+            self.mismatches.append(Mismatch(line=line, outcome=outcome, reply=reply))
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    ok: bool
+    result: dict[str, Any] = {}
+    error: ErrorBody | None = None
+
+
+class _Lanes:
+    """Gives out lines in their order, never two of one lane at a time."""
+
+    def __init__(self, lines: Iterable[DayLine]) -> None:
+        self._lines = iter(lines)
+        self._parked: dict[str, deque[DayLine]] = {}
+
+    def take(self) -> DayLine | None:
+        """Return the next line whose lane is free; None when there is none any more."""
+        for line in self._lines:
+            parked = self._parked.get(line.lane)
+            if parked is None:
+                self._parked[line.lane] = deque()
+                return line
+            parked.append(line)
+        return None
+
+    def after(self, line: DayLine) -> DayLine | None:
+        """Say that ``line`` is done; return what to do next.
+
+        A line that had to wait for its lane comes before all that were not yet looked at, for its
+        time has passed already.
+        """
+        if self._parked[line.lane]:
+            return self._parked[line.lane].popleft()
+        del self._parked[line.lane]
+        return self.take()
+
+
+class DayDriver:
+    """Drive one day through one client. ``account_ids`` holds what the setup opened, by name."""
+
+    def __init__(
+        self,
+        client: PublicClient,
+        day: Day,
+        *,
+        app: str,
+        attempt_s: float = _ATTEMPT_S,
+        give_up_s: float = _GIVE_UP_S,
+        clock: Clock | None = None,
+    ) -> None:
+        self.account_ids: dict[str, str] = {}
+        self._client = client
+        self._day = day
+        self._app = app
+        self._attempt_s = attempt_s
+        self._give_up_s = give_up_s
+        self._clock = clock or SystemClock()
+        self._decode = msgspec.json.Decoder(_Reply).decode
+
+    async def run_setup(self, on_done: Callable[[int], None] | None = None) -> Tally:
+        """Open the accounts and lots that the day needs."""
+        return await self._run(self._day.setup, on_done)
+
+    async def run_day(self, on_done: Callable[[int], None] | None = None) -> Tally:
+        """Send the messages of the day. ``on_done`` is called with the count after each one."""
+        return await self._run(self._day.lines, on_done)
+
+    async def ask(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of a read, or an empty dict when it was refused."""
+        reply, _, _ = await self._settled(operation, msgspec.json.encode(body))
+        return reply.result
+
+    async def _run(self, lines: list[DayLine], on_done: Callable[[int], None] | None) -> Tally:
+        tally = Tally()
+        lanes = _Lanes(lines)
+        began_s = self._clock.monotonic_s()
+
+        async def work() -> None:
+            line = lanes.take()
+            while line is not None:
+                await self._send(line, tally)
+                if on_done is not None:
+                    on_done(tally.done)
+                line = lanes.after(line)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(IN_FLIGHT):
+                group.start_soon(work)
+        tally.elapsed_s = self._clock.monotonic_s() - began_s
+        return tally
+
+    async def _send(self, line: DayLine, tally: Tally) -> None:
+        began_s = self._clock.monotonic_s()
+        payload = line.payload(self.account_ids)
+        reply, raw, sendings = await self._settled(line.subject_tail, payload)
+        tally.latencies_s.append(self._clock.monotonic_s() - began_s)
+        tally.sent_again += sendings - 1
+        if line.defines and reply.ok:
+            self.account_ids[line.defines] = reply.result["account_id"]
+        tally.add(line, _outcome(line, reply), reply.result, raw)
+
+    async def _settled(self, operation: str, payload: bytes) -> tuple[_Reply, bytes, int]:
+        """Send until the answer is final; return it, its bytes, and the number of sendings."""
+        subject = f"zh.v1.{self._app}.{operation}"
+        give_up_s = self._clock.monotonic_s() + self._give_up_s
+        sendings = 0
+        while True:
+            sendings += 1
+            try:
+                raw = await self._client.request_raw(subject, payload, timeout_s=self._attempt_s)
+                reply = self._decode(raw)
+            except Unavailable as error:
+                raw, reply = b"", _Reply(False, error=error.body())
+            error_body = reply.error
+            if error_body is None or not error_body.retryable:
+                return reply, raw, sendings
+            # A missing answer was waited for already.
+            waited = error_body.code == DeadlineExceeded.code
+            pause_s = 0.0 if waited else error_body.retry_after_s or _PAUSE_S
+            if self._clock.monotonic_s() + pause_s > give_up_s:
+                return reply, raw, sendings
+            await self._clock.sleep(pause_s)
+
+
+def _outcome(line: DayLine, reply: _Reply) -> str:
+    if reply.error is not None:
+        return reply.error.code
+    # The bank's own operations have statuses of their own; what counts here is that they stand.
+    bank = line.subject_tail.startswith(("account.", "payment."))
+    return "ok" if bank else str(reply.result.get("status", "ok"))

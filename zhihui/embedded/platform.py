@@ -1,0 +1,174 @@
+"""The whole service on one machine: servers, schema and nodes, started and stopped in order."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from zhihui.embedded._node_process import NodeProcess
+from zhihui.embedded.nats_server import EmbeddedNats
+from zhihui.embedded.postgres_server import EmbeddedPostgres
+from zhihui.embedded.servers import (
+    NATS_URL_VARIABLE,
+    POSTGRES_DSN_VARIABLE,
+    ServerPair,
+    Servers,
+    started_servers,
+)
+from zhihui.errors import NodeFailed, ServerFailed, SetupError, ungrouped
+from zhihui.migrate import migrate
+
+__all__ = ("Platform", "running_platform")
+
+# Restart intensity: what dies more often than this has a cause that a restart does not mend. It is
+# also enough for a person who kills a process a few times to see what happens.
+_RESTARTS_MAX = 5
+_RESTARTS_WINDOW_S = 30.0
+
+# The pause before a restart grows with each in the window, so a server that is coming back is given
+# its time.
+_PAUSE_FIRST_S = 0.1
+_PAUSE_MAX_S = 3.0
+
+
+class Platform:
+    """What :func:`running_platform` runs."""
+
+    def __init__(self, data_dir: Path, pair: ServerPair, nodes: list[NodeProcess]) -> None:
+        self.data_dir = data_dir
+        self._pair = pair
+        self._nodes = nodes
+
+    @property
+    def servers(self) -> Servers:
+        """Return the servers' addresses and their pids of this moment."""
+        return self._pair.servers()
+
+    @property
+    def nats(self) -> EmbeddedNats | None:
+        """Return the embedded NATS, to be stopped and started by hand, or None."""
+        return self._pair.nats
+
+    @property
+    def postgres(self) -> EmbeddedPostgres | None:
+        """Return the embedded Postgres, to be stopped and started by hand, or None."""
+        return self._pair.postgres
+
+    def node_pids(self) -> dict[str, int]:
+        """Return the pid of each node that runs at this moment, by name."""
+        return {node.name: node.pid for node in self._nodes if node.pid is not None}
+
+
+class _Restarts:
+    """Counts the restarts of one process and says when it is enough."""
+
+    def __init__(self, what: str, failure: type[SetupError]) -> None:
+        self._what = what
+        self._failure = failure
+        self._times: deque[float] = deque()
+
+    async def allow(self, last_failure: str) -> None:
+        """Wait as long as the next restart should; raise when there were too many."""
+        now = anyio.current_time()
+        while self._times and now - self._times[0] > _RESTARTS_WINDOW_S:
+            self._times.popleft()
+        if len(self._times) >= _RESTARTS_MAX:
+            raise self._failure(
+                f"{self._what} was restarted {_RESTARTS_MAX} times in {_RESTARTS_WINDOW_S:.0f} s "
+                f"and keeps failing. The last time: {last_failure}"
+            )
+        self._times.append(now)
+        await anyio.sleep(min(_PAUSE_FIRST_S * 2 ** (len(self._times) - 1), _PAUSE_MAX_S))
+
+
+def _say_nothing(_line: str) -> None:
+    pass
+
+
+@asynccontextmanager
+async def running_platform(
+    data_dir: Path,
+    *,
+    nodes: int = 1,
+    node_arguments: tuple[str, ...] = (),
+    report: Callable[[str], None] = _say_nothing,
+) -> AsyncIterator[Platform]:
+    """Run servers and nodes on ``data_dir`` with an up-to-date schema; stop them in order.
+
+    A node or an embedded server that dies is started again, within bounds; beyond them the body is
+    cancelled and :class:`SetupError` is raised. ``node_arguments`` go to every ``zhihui node``.
+    """
+    async with started_servers(data_dir, report=report) as pair:
+        applied = await migrate(pair.postgres_dsn)
+        if applied:
+            report(f"Schema    migrated to revision {applied[-1]}")
+        processes = [
+            NodeProcess(
+                f"n{number}",
+                data_dir=data_dir.absolute(),
+                variables={
+                    NATS_URL_VARIABLE: pair.nats_url,
+                    POSTGRES_DSN_VARIABLE: pair.postgres_dsn,
+                },
+                arguments=node_arguments,
+            )
+            for number in range(1, nodes + 1)
+        ]
+        try:
+            # Whoever runs a platform should be able to catch a plain error, their own as well.
+            with ungrouped():
+                async with anyio.create_task_group() as group:
+                    for server in (pair.postgres, pair.nats):
+                        if server is not None:
+                            group.start_soon(_keep_server, server, report)
+                    for node in processes:
+                        await node.start()
+                        report(f"Node      {node.name}, pid {node.pid}")
+                        group.start_soon(_keep_node, node, report)
+                    yield Platform(data_dir.absolute(), pair, processes)
+                    group.cancel_scope.cancel()
+        finally:
+            # All at once: each hands over what it owns without the others' help. The servers
+            # follow when the context around this one ends.
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as group:
+                    for node in processes:
+                        group.start_soon(node.stop)
+
+
+async def _keep_node(node: NodeProcess, report: Callable[[str], None]) -> None:
+    restarts = _Restarts(f"node {node.name}", NodeFailed)
+    while True:
+        code = await node.wait_exit()
+        report(f"Node      {node.name} {_ending(code)}; starting it again")
+        await _start_again(node.start, restarts, _ending(code))
+        report(f"Node      {node.name}, pid {node.pid}")
+
+
+async def _keep_server(
+    server: EmbeddedNats | EmbeddedPostgres, report: Callable[[str], None]
+) -> None:
+    restarts = _Restarts(server.name, ServerFailed)
+    while True:
+        code = await server.wait_died()
+        report(f"{server.name:<9} {_ending(code)}; starting it again")
+        await _start_again(server.start, restarts, _ending(code))
+
+
+async def _start_again(
+    start: Callable[[], Awaitable[None]], restarts: _Restarts, reason: str
+) -> None:
+    while True:
+        await restarts.allow(reason)
+        try:
+            await start()
+        except SetupError as error:
+            reason = str(error)
+        else:
+            return
+
+
+def _ending(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,339 @@
+"""One process of the service: the rooms put together, started and stopped in order."""
+
+import contextlib
+import gc
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.abc
+import msgspec
+
+from actors.accounts import ACCOUNT_TABLE, AccountActor, QueryActor
+from actors.ledger import LedgerBook, LedgerStatistics
+from actors.payments import DEPOSIT_TABLE, PAYMENT_TABLE, PaymentActor
+from actors.scenario import DOCUMENT_TABLE, scenario_actor_factory
+from kernel.bus import BusStatistics
+from kernel.clock import Clock, SystemClock
+from kernel.dead_letter import DeadLetters, DeadLetterStatistics
+from kernel.discovery import Discovery
+from kernel.edge import Edge, EdgeStatistics
+from kernel.event_relay import EventRelay, EventRelayStatistics
+from kernel.host import BatchHost, Host, HostLimits, HostStatistics, KeyedHost
+from kernel.journal import Journal, JournalStatistics
+from kernel.nats_bus import NatsBus
+from kernel.node import Node, NodeContext, NodeStatistics
+from kernel.ownership import LEASE_S, Ownership, OwnershipStatistics
+from kernel.postgres_store import PostgresStore, StoreStatistics
+from kernel.randomness import IdFactory, Randomness, SystemRandomness
+from schemas.catalogue import BANK_OPERATIONS
+from schemas.errors import StaleOwner, ZhihuiError
+from zhihui.packs import bundled_packs
+from zhihui.version import VERSION
+
+__all__ = (
+    "DESCRIPTION",
+    "DRAIN_S_MAX",
+    "FLUSH_S_MAX",
+    "GARBAGE_THRESHOLD",
+    "HEALTH_INTERVAL_S",
+    "MISSES_MAX",
+    "SERVICE",
+    "NodeConfig",
+    "RunningNode",
+    "ServiceStatistics",
+    "run_node",
+    "running_node",
+)
+
+_log = logging.getLogger(__name__)
+
+SERVICE = "zhihui"
+DESCRIPTION = "Transaction engine of the scenario-finance platform."
+
+# The bounds of the steps of an ordered shutdown, seconds: 17 together at the very worst, a few
+# tenths as a rule. A supervisor should wait 30 before it kills.
+DRAIN_S_MAX = 5.0
+FLUSH_S_MAX = 2.0
+# A round trip this late means that the broker or the store is not usable.
+HEALTH_INTERVAL_S = 1.0
+# Allocations between two looks at the youngest objects; Python's default is 700.
+GARBAGE_THRESHOLD = 50_000
+# Two misses may be a slow moment of a busy machine; after them the node says it is not ready.
+MISSES_MAX = 2
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a node has to be told."""
+
+    name: str
+    nats_url: str
+    postgres_dsn: str
+    # Longer than a lease, so that the partitions of a node that just died are waited for.
+    acquire_timeout_s: float = LEASE_S + 2.0
+
+
+class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """All counts of a node; discovery and metrics take them from here."""
+
+    ready: bool
+    version: str
+    bus: BusStatistics
+    node: NodeStatistics
+    edge: EdgeStatistics
+    hosts: tuple[HostStatistics, ...]
+    journal: JournalStatistics
+    ledger: LedgerStatistics
+    store: StoreStatistics
+    relay: EventRelayStatistics
+    ownership: OwnershipStatistics
+    dead_letters: DeadLetterStatistics
+
+
+class RunningNode:
+    """A node with all its parts; made by :func:`running_node`."""
+
+    def __init__(
+        self, config: NodeConfig, bus: NatsBus, store: PostgresStore, clock: Clock,
+        randomness: Randomness,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        ids = IdFactory(clock, randomness)
+        name = config.name
+        self.ownership = Ownership(name, store, clock)
+        self.dead_letters = DeadLetters(name, store, clock, ids)
+        self.node = Node(name, bus, self.ownership, clock)
+        self.relay = EventRelay(name, bus, store, clock, ids)
+        self._book = LedgerBook(store)
+        self._journal = Journal(
+            store,
+            self._book,
+            self.ownership,
+            clock,
+            (PAYMENT_TABLE, DEPOSIT_TABLE, ACCOUNT_TABLE, DOCUMENT_TABLE),
+            committed=self.relay.hand_over,
+        )
+        packs = bundled_packs()
+        operations = list(BANK_OPERATIONS)
+        for host in self._bank_hosts(ids):
+            self.node.add_host(host)
+        for pack in packs:
+            operations += pack.operations()
+            self.node.add_host(
+                KeyedHost(
+                    scenario_actor_factory(pack, store),
+                    partial(NodeContext, self.node, self.ownership, ids),
+                    kind=f"pack.{pack.name}",
+                    clock=clock,
+                    dead_letters=self.dead_letters,
+                )
+            )
+        self.edge = Edge(self.node, bus, clock, operations)
+        self._misses = 0
+        self._discovery = Discovery(
+            bus,
+            self.edge,
+            name=SERVICE,
+            service_id=ids.new(name),
+            version=VERSION,
+            description=DESCRIPTION,
+            started=clock.now(),
+            metadata=self._metadata,
+            statistics=self.statistics,
+        )
+
+    def _bank_hosts(self, ids: IdFactory) -> tuple[Host, ...]:
+        clock, letters = self._clock, self.dead_letters
+        return (
+            BatchHost(
+                lambda: self._journal,
+                clock=clock,
+                dead_letters=letters,
+                # Commits stop getting cheaper per row at about 2,000.
+                limits=HostLimits(batch_max=2_000),
+            ),
+            BatchHost(lambda: PaymentActor(clock, ids), clock=clock, dead_letters=letters),
+            BatchHost(lambda: AccountActor(clock, ids), clock=clock, dead_letters=letters),
+            BatchHost(lambda: QueryActor(self._store), clock=clock, dead_letters=letters),
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether requests are taken and both servers answered their last round trips."""
+        return (
+            self.edge.accepting
+            and self._misses < MISSES_MAX
+            and self.ownership.statistics().lost == 0
+            and not any(host.statistics().suspended for host in self.node.hosts)
+        )
+
+    def _metadata(self) -> dict[str, str]:
+        return {"node": self.config.name, "ready": "true" if self.is_ready() else "false"}
+
+    def statistics(self) -> ServiceStatistics:
+        """Return all counts of this node."""
+        return ServiceStatistics(
+            ready=self.is_ready(),
+            version=VERSION,
+            bus=self._bus.statistics(),
+            node=self.node.statistics(),
+            edge=self.edge.statistics(),
+            hosts=tuple(host.statistics() for host in self.node.hosts),
+            journal=self._journal.statistics(),
+            ledger=self._book.statistics(),
+            store=self._store.statistics(),
+            relay=self.relay.statistics(),
+            ownership=self.ownership.statistics(),
+            dead_letters=self.dead_letters.statistics(),
+        )
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Own the partitions, start the actors, then open the doors."""
+        await self.ownership.acquire_all(self.config.acquire_timeout_s)
+        tasks.start_soon(self.ownership.keep)
+        tasks.start_soon(self.dead_letters.run)
+        tasks.start_soon(self.node.sweep)
+        for host in self.node.hosts:
+            tasks.start_soon(host.run)
+        await self.node.open()
+        await self._bus.round_trip_s(HEALTH_INTERVAL_S * 5)
+        tasks.start_soon(self.relay.run)
+        tasks.start_soon(self._bus.watch, HEALTH_INTERVAL_S)
+        tasks.start_soon(self._watch_health)
+        await self._discovery.open()
+        await self.edge.open()
+        # The server has our subscriptions when it answers a ping sent after them.
+        await self._bus.round_trip_s(HEALTH_INTERVAL_S * 5)
+
+    async def _watch_health(self) -> None:
+        while True:
+            await self._clock.sleep(HEALTH_INTERVAL_S)
+            try:
+                await self._store.round_trip()
+            except ZhihuiError as error:
+                self._misses += 1
+                _log.warning("no round trip to Postgres: %s", error.message)
+            else:
+                bus = self._bus.statistics()
+                self._misses = bus.round_trips_missed if bus.round_trip_s is None else 0
+
+    async def stop(self) -> None:
+        """Close the doors, finish what is under way, flush; each step has a bound."""
+        await _step("stop intake", self.edge.close_intake, FLUSH_S_MAX)
+        await _step("drain", self._drain, DRAIN_S_MAX)
+        await _step("flush events", self._flush_events, FLUSH_S_MAX)
+        await _step("flush dead letters", self.dead_letters.flush, FLUSH_S_MAX)
+        await _step("flush bus", partial(self._bus.flush, FLUSH_S_MAX), FLUSH_S_MAX)
+        await _step("close node", self.node.close, FLUSH_S_MAX)
+
+    async def _drain(self) -> None:
+        while (
+            self.edge.in_flight()
+            or self.node.waiting()
+            or any(host.waiting() for host in self.node.hosts)
+        ):
+            await self._clock.sleep(0.01)
+
+    async def _flush_events(self) -> None:
+        # Only what is committed already; the outbox keeps the rest for the next node.
+        wanted = self._journal.statistics().event_seq
+        while self.relay.statistics().cursor < wanted:
+            self.relay.wake()
+            await self._clock.sleep(0.01)
+        await self.relay.save_cursor()
+
+
+async def _step(name: str, action: Callable[[], Awaitable[Any]], limit_s: float) -> None:
+    with anyio.move_on_after(limit_s) as scope:
+        try:
+            await action()
+        except ZhihuiError as error:
+            _log.warning("shutdown, %s: %s", name, error.message)
+    if scope.cancelled_caught:
+        _log.warning("shutdown, %s: gave up after %s s", name, limit_s)
+
+
+@contextlib.asynccontextmanager
+async def running_node(
+    config: NodeConfig, *, clock: Clock | None = None, randomness: Randomness | None = None
+) -> AsyncIterator[RunningNode]:
+    """Run a node; ready when entered, stopped in order when left.
+
+    Raise :class:`~schemas.errors.NotReady` when a server is out of reach or another node owns the
+    partitions, and :class:`~schemas.errors.StaleOwner` from inside when it loses them.
+    """
+    clock = clock or SystemClock()
+    try:
+        async with (
+            PostgresStore(config.postgres_dsn, application=f"zhihui:{config.name}") as store,
+            NatsBus(config.nats_url, name=config.name, clock=clock) as bus,
+        ):
+            running = RunningNode(config, bus, store, clock, randomness or SystemRandomness())
+            stopping = anyio.Event()
+            async with anyio.create_task_group() as outer:
+                await outer.start(_serve, running, stopping)
+                try:
+                    yield running
+                finally:
+                    stopping.set()
+    except BaseExceptionGroup as group:
+        raise _cause(group) from group
+
+
+async def _serve(
+    running: RunningNode, stopping: anyio.Event, *, task_status: anyio.abc.TaskStatus[None]
+) -> None:
+    """Run the node until ``stopping``, then stop it in order.
+
+    Once started it is shielded: a cancellation from outside must not take away the actors that
+    still have to answer what is under way.
+    """
+    try:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                await running.start(tasks)
+                scope.shield = True
+                task_status.started()
+                await stopping.wait()
+                await running.stop()
+                tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _step("release partitions", running.ownership.release, FLUSH_S_MAX)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the one error behind nested groups, or the group that holds several."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _calm_garbage_collector() -> None:
+    """Keep the collector of cycles from stopping the world in the middle of a batch.
+
+    What lives now lives until the end, and the messages make no cycles: a full collection of a
+    million remembered objects finds nothing and takes 100 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 50, 1_000)
+
+
+async def run_node(config: NodeConfig) -> None:
+    """Run a node until cancelled; write one line of JSON to the output once it takes requests."""
+    try:
+        async with running_node(config):
+            _calm_garbage_collector()
+            sys.stdout.write(f'{{"ready":true,"node":"{config.name}"}}\n')
+            sys.stdout.flush()
+            await anyio.sleep_forever()
+    except StaleOwner as error:
+        raise StaleOwner(
+            f"node {config.name!r} was replaced by another node of the same name"
+        ) from error
