@@ -1,0 +1,100 @@
+"""The bus in memory behaves as NATS does, where it matters."""
+
+import pytest
+
+from kernel.memory_bus import MemoryBus
+from schemas.errors import NotReady
+from tests.eventually import turns
+
+pytestmark = pytest.mark.anyio
+
+
+class _Inbox:
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str, bytes, bytes]] = []
+
+    def __call__(self, subject: str, reply: str, data: bytes, headers: bytes) -> None:
+        self.messages.append((subject, reply, data, headers))
+
+    @property
+    def subjects(self) -> list[str]:
+        return [message[0] for message in self.messages]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "other"),
+    [
+        ("a.b", ["a.b"], ["a", "a.b.c", "a.c", "A.b"]),
+        ("a.*", ["a.b", "a.*"], ["a", "a.b.c", "b.b"]),
+        ("*.b.*", ["a.b.c"], ["a.b", "a.c.c", "a.b.c.d"]),
+        ("a.>", ["a.b", "a.b.c"], ["a", "b.a"]),
+        (">", ["a", "a.b.c"], []),
+        ("*", ["a"], ["a.b"]),
+    ],
+)
+async def test_wildcards(pattern: str, matching: list[str], other: list[str]) -> None:
+    """`*` stands for one token, `>` for one or more at the end."""
+    bus, inbox = MemoryBus(), _Inbox()
+    await bus.subscribe(pattern, inbox)
+    for subject in matching + other:
+        bus.publish(subject, b"")
+    await turns()
+    assert inbox.subjects == matching
+
+
+async def test_delivery_is_in_order_and_never_inside_the_publisher() -> None:
+    """Nothing arrives in the turn that sent it; then everything does, in order, as it was sent."""
+    bus, inbox = MemoryBus(), _Inbox()
+    await bus.subscribe("a.>", inbox)
+    bus.publish("a.1", b"x", reply="r", headers=b"h")
+    bus.publish("a.2", b"y")
+    assert inbox.messages == []
+    await turns(1)
+    assert inbox.messages == [("a.1", "r", b"x", b"h"), ("a.2", "", b"y", b"")]
+
+
+async def test_queue_group_takes_turns() -> None:
+    """One member of a group gets each message; plain subscriptions get all of them."""
+    bus = MemoryBus()
+    first, second, plain = _Inbox(), _Inbox(), _Inbox()
+    await bus.subscribe("a", first, queue="g")
+    number = await bus.subscribe("a", second, queue="g")
+    await bus.subscribe("a", plain)
+    for _ in range(4):
+        bus.publish("a", b"")
+    await turns()
+    assert (len(first.messages), len(second.messages), len(plain.messages)) == (2, 2, 4)
+    await bus.unsubscribe(number)
+    bus.publish("a", b"")
+    await turns()
+    assert (len(first.messages), len(second.messages)) == (3, 2)
+
+
+async def test_cut_loses_what_is_under_way_and_says_so() -> None:
+    """A cut loses messages, tells its listeners and refuses; after mending all is as before."""
+    bus, inbox = MemoryBus(), _Inbox()
+    calls = []
+    bus.on_disconnect(lambda: calls.append("cut"))
+    await bus.subscribe("a", inbox)
+    bus.publish("a", b"lost")
+    bus.cut()
+    with pytest.raises(NotReady):
+        bus.publish("a", b"refused")
+    with pytest.raises(NotReady):
+        await bus.round_trip_s(1.0)
+    await turns()
+    assert (inbox.messages, calls) == ([], ["cut"])
+    assert not bus.statistics().connected
+    bus.mend()
+    bus.publish("a", b"kept")
+    await bus.flush(1.0)
+    assert [message[2] for message in inbox.messages] == [b"kept"]
+    statistics = bus.statistics()
+    assert (statistics.messages_out, statistics.messages_in, statistics.reconnects) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("subject", ["", "a b", "a\r\nPUB x 0", "a\n"])
+async def test_bad_subject_is_refused(subject: str) -> None:
+    """A subject that NATS would misread is an error of the caller."""
+    with pytest.raises(ValueError, match="not a subject"):
+        MemoryBus().publish(subject, b"")

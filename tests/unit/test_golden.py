@@ -1,0 +1,216 @@
+"""Golden bytes of version 1 of every wire format: what was written once must stay readable.
+
+The files under ``golden/`` are never changed. A new version gets files of its own, and a format
+that grows by a field at its end still reads the old ones, which are then compared decoded.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.change import Alternative, Change, Event, Fact
+from schemas.envelope import (
+    FRAME_VERSION,
+    REPLAYED,
+    Envelope,
+    Frame,
+    Reply,
+    decode_frame,
+    encode_frame,
+)
+from schemas.errors import Busy, ErrorBody, InsufficientFunds
+from schemas.events import CloudEvent, encode_cloud_event
+from schemas.ledger import Moves, NewAccount, Posting, encode_moves
+from schemas.payments import Payment
+from schemas.reply import PublicReply, encode_error, encode_result
+
+_GOLDEN = Path(__file__).parent / "golden"
+_TIME = datetime(2026, 11, 23, 8, 30, 15, 123456, tzinfo=UTC)
+
+_PAYMENT = Payment(
+    payment_id="pay-1",
+    request_id="request-1",
+    method="quick",
+    status="succeeded",
+    payer="anna",
+    payee="mall",
+    amount_minor=1250,
+    currency="CNY",
+    reference="早餐",
+    created_at=_TIME,
+)
+_PAYMENT_JSON = msgspec.json.encode(_PAYMENT)
+
+_MOVES = Moves(
+    open=(NewAccount("anna", "shop", "CNY", 0, None),),
+    postings=(
+        Posting("anna", "mall", 1250, "CNY", "shop"),
+        Posting("external:cash", "anna", 10**13, "CNY"),
+    ),
+)
+
+_CHANGE = Change(
+    app="shop",
+    request_id="request-1",
+    operation="payment.create",
+    digest=bytes(range(16)),
+    alternatives=(
+        Alternative(
+            moves=encode_moves(_MOVES),
+            facts=(Fact("payment", ("pay-1", "anna", 1250, None, -1, 1.5, "早餐")),),
+            events=(Event("payment.succeeded", "pay-1", _PAYMENT_JSON.decode()),),
+            answer=_PAYMENT_JSON.decode(),
+        ),
+        Alternative(encode_moves(Moves()), (), (), "{}"),
+    ),
+    rejection=InsufficientFunds("anna has 12.00", field="payer").body(),
+    partition=63,
+    epoch=2**40,
+)
+
+_FRAME = Frame(
+    FRAME_VERSION,
+    "node-a",
+    [
+        Envelope(
+            kind="journal",
+            key="0",
+            type="Change",
+            app="shop",
+            deadline_ms=1_795_422_615_123,
+            reply_to="node-b",
+            reply_id=2**33,
+            body=msgspec.Raw(msgspec.msgpack.encode(_CHANGE)),
+            attempt=2,
+        ),
+        Envelope("vehicle", "粤B12345", "EnterLot", "parking", 0, "", 0, msgspec.Raw(b"\xc0")),
+    ],
+    [
+        Reply(7, ok=True, body=msgspec.Raw(msgspec.msgpack.encode(_PAYMENT_JSON)), note=1),
+        Reply(8, ok=True, body=msgspec.Raw(b"\xc4\x02{}"), note=REPLAYED),
+        Reply(9, ok=False, body=msgspec.Raw(msgspec.msgpack.encode(Busy("full").body()))),
+    ],
+)
+
+_EVENT = CloudEvent(
+    id="ZHIHUI_EVENTS-7",
+    source="/zhihui/shop",
+    type="zhihui.payment.succeeded",
+    subject="pay-1",
+    time=_TIME,
+    data=msgspec.Raw(_PAYMENT_JSON),
+)
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """One wire format: a value, how it is encoded, and how its bytes are read."""
+
+    file: str
+    value: Any
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+_FORMATS = (
+    Golden(file="frame.v1.bin", value=_FRAME, encode=encode_frame, decode=decode_frame),
+    Golden(
+        file="change.v1.bin",
+        value=_CHANGE,
+        encode=msgspec.msgpack.encode,
+        decode=msgspec.msgpack.Decoder(Change).decode,
+    ),
+    Golden(
+        file="moves.v1.bin",
+        value=_MOVES,
+        encode=lambda moves: bytes(encode_moves(moves)),
+        decode=msgspec.msgpack.Decoder(Moves).decode,
+    ),
+    Golden(
+        file="error_body.v1.bin",
+        value=Busy("the queue is full", retry_after_s=0.25).body(),
+        encode=msgspec.msgpack.encode,
+        decode=msgspec.msgpack.Decoder(ErrorBody).decode,
+    ),
+    Golden(
+        file="reply_result.v1.json",
+        value=PublicReply(ok=True, result=msgspec.to_builtins(_PAYMENT)),
+        encode=lambda reply: encode_result(msgspec.json.encode(reply.result)),
+        decode=msgspec.json.Decoder(PublicReply).decode,
+    ),
+    Golden(
+        file="reply_error.v1.json",
+        value=PublicReply(ok=False, error=InsufficientFunds("too little", field="payer").body()),
+        encode=lambda reply: encode_error(reply.error),
+        decode=msgspec.json.Decoder(PublicReply).decode,
+    ),
+    Golden(
+        file="event.v1.json",
+        value=_EVENT,
+        encode=lambda event: encode_cloud_event(
+            event_id=event.id,
+            source=event.source,
+            event_type=event.type,
+            subject=event.subject,
+            time=event.time,
+            data_json=bytes(event.data).decode(),
+        ),
+        decode=msgspec.json.Decoder(CloudEvent).decode,
+    ),
+)
+
+
+@pytest.mark.parametrize("golden", _FORMATS, ids=lambda golden: golden.file)
+def test_golden_bytes_are_read(golden: Golden) -> None:
+    """Bytes written by version 1 decode to the same structs today."""
+    assert golden.decode((_GOLDEN / golden.file).read_bytes()) == golden.value
+
+
+@pytest.mark.parametrize("golden", _FORMATS, ids=lambda golden: golden.file)
+def test_golden_bytes_are_written(golden: Golden) -> None:
+    """The same structs encode to the bytes of version 1."""
+    assert golden.encode(golden.value) == (_GOLDEN / golden.file).read_bytes()
+
+
+def test_every_golden_file_is_used() -> None:
+    """No file under ``golden`` is without its test."""
+    used = {golden.file for golden in _FORMATS}
+    assert {path.name for path in _GOLDEN.iterdir()} == used
+
+
+def test_a_change_travels_inside_a_frame() -> None:
+    """The body of an envelope is the struct's own bytes, readable without a copy of the frame."""
+    frame = decode_frame((_GOLDEN / "frame.v1.bin").read_bytes())
+    assert msgspec.msgpack.decode(frame.envelopes[0].body, type=Change) == _CHANGE
+    moves = msgspec.msgpack.decode(_CHANGE.alternatives[0].moves, type=Moves)
+    assert moves == _MOVES
+
+
+def test_a_newer_sender_is_understood() -> None:
+    """A field that a later version adds at the end of an envelope is skipped by this one."""
+    (version, sender, envelopes, replies) = msgspec.msgpack.decode(encode_frame(_FRAME))
+    longer = [[*envelope, "new"] for envelope in envelopes]
+    read = decode_frame(msgspec.msgpack.encode([version, sender, longer, replies, "new"]))
+    assert [envelope.key for envelope in read.envelopes] == ["0", "粤B12345"]
+    assert [envelope.attempt for envelope in read.envelopes] == [2, 1]
+
+
+def test_an_older_sender_is_understood() -> None:
+    """Fields with a default may be missing at the end: an older version did not send them."""
+    (version, sender, envelopes, replies) = msgspec.msgpack.decode(encode_frame(_FRAME))
+    shorter = [envelope[:8] for envelope in envelopes]
+    read = decode_frame(
+        msgspec.msgpack.encode([version, sender, shorter, [reply[:3] for reply in replies]])
+    )
+    assert [envelope.attempt for envelope in read.envelopes] == [1, 1]
+    assert [reply.note for reply in read.replies] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01", b"{}", b"\x94\x01\xa1n\x90\xc0"])
+def test_bytes_that_are_no_frame_are_refused(data: bytes) -> None:
+    """Anything but a frame is one error of msgspec, never another exception."""
+    with pytest.raises(msgspec.MsgspecError):
+        decode_frame(data)
