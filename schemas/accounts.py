@@ -11,14 +11,20 @@ from schemas.money import CNY, AmountMinor
 __all__ = (
     "STATEMENT_LIMIT_MAX",
     "Account",
+    "AccountClosed",
+    "AccountFrozen",
     "AccountOpened",
+    "AccountUnfrozen",
+    "CloseAccount",
     "Deposit",
     "DepositFunds",
+    "FreezeAccount",
     "GetAccount",
     "GetStatement",
     "OpenAccount",
     "Statement",
     "StatementEntry",
+    "UnfreezeAccount",
 )
 
 # A page that fits well under a NATS message of 1 MiB at about 120 bytes an entry.
@@ -52,7 +58,11 @@ class GetAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; both balances in minor units. Available is posted less what is held."""
+    """An account; amounts in minor units.
+
+    Available is posted less what is held. ``status`` is ``open``, ``frozen`` (credits only) or
+    ``closed``.
+    """
 
     account_id: str
     holder: str
@@ -62,6 +72,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     posted_minor: int
     available_minor: int
     opened_at: Timestamp
+    held_minor: int = 0
 
 
 class DepositFunds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,3 +123,70 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     entries: list[StatementEntry]
     next_after: int | None
+
+
+class FreezeAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Freeze an account (冻结), or only ``amount_minor`` of what is available in it.
+
+    A frozen account takes credits (只收不付): it is neither debited nor held against, and captures
+    of the holds it has wait until it is unfrozen. A frozen amount is a hold that nobody can
+    capture; the answer names it, and the rest of the account works on.
+    """
+
+    request_id: RequestId
+    account_id: AccountId
+    reason: Annotated[ShortText, Meta(min_length=1)]
+    amount_minor: AmountMinor | None = None
+
+
+class AccountFrozen(msgspec.Struct, frozen=True, kw_only=True):
+    """A freeze that stands; ``hold_id`` and ``amount_minor`` are null for the whole account."""
+
+    account_id: str
+    status: str
+    hold_id: str | None
+    amount_minor: int | None
+    reason: str
+    frozen_at: Timestamp
+
+
+class UnfreezeAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """End the freeze of an account, or that of an amount by its ``hold_id``: give one of the two.
+
+    They are independent: an account may be unfrozen while amounts in it stay frozen.
+    """
+
+    request_id: RequestId
+    account_id: AccountId | None = None
+    hold_id: Identifier | None = None
+
+
+class AccountUnfrozen(msgspec.Struct, frozen=True, kw_only=True):
+    """A freeze that has ended; ``amount_minor`` was frozen, null for the whole account."""
+
+    account_id: str
+    hold_id: str | None
+    amount_minor: int | None
+    unfrozen_at: Timestamp
+
+
+class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Close an open account for good (销户).
+
+    It must be empty and nothing of it held. With ``transfer_to`` its balance goes to that account
+    first, both at once or neither.
+    """
+
+    request_id: RequestId
+    account_id: AccountId
+    transfer_to: AccountId | None = None
+
+
+class AccountClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that is closed; ``transferred_minor`` went to ``transfer_to``, in minor units."""
+
+    account_id: str
+    status: str
+    transfer_to: str | None
+    transferred_minor: int
+    closed_at: Timestamp

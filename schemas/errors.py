@@ -8,15 +8,18 @@
     │   ├── InvalidField          invalid_field
     │   ├── MessageTooLarge       message_too_large
     │   ├── UnknownOperation      unknown_operation
+    │   ├── Forbidden             forbidden
     │   ├── UnsupportedCurrency   unsupported_currency
     │   ├── SelfPayment           self_payment
     │   ├── Conflict              conflict
     │   ├── NotFound              not_found
     │   ├── InvalidState          invalid_state
     │   ├── InsufficientFunds     insufficient_funds
-    │   └── BalanceLimit          balance_limit
+    │   ├── BalanceLimit          balance_limit
+    │   └── LinkedFailed          linked_failed
     ├── Unavailable         try again, with the same request id
     │   ├── Busy                  busy
+    │   ├── Throttled             throttled
     │   ├── NotReady              not_ready
     │   ├── StaleOwner            stale_owner
     │   └── DeadlineExceeded      deadline_exceeded
@@ -33,10 +36,12 @@ __all__ = (
     "Conflict",
     "DeadlineExceeded",
     "ErrorBody",
+    "Forbidden",
     "InsufficientFunds",
     "Internal",
     "InvalidField",
     "InvalidState",
+    "LinkedFailed",
     "MalformedMessage",
     "MessageTooLarge",
     "NotFound",
@@ -44,6 +49,7 @@ __all__ = (
     "Rejected",
     "SelfPayment",
     "StaleOwner",
+    "Throttled",
     "Unavailable",
     "UnknownOperation",
     "UnsupportedCurrency",
@@ -124,6 +130,13 @@ class UnknownOperation(Rejected):
     meaning = "The subject names no operation. `nats micro info zhihui` lists them."
 
 
+class Forbidden(Rejected):
+    """The broker refused the credentials, or what was tried with them."""
+
+    code = "forbidden"
+    meaning = "The credentials are not accepted, or do not allow this app or subject."
+
+
 class UnsupportedCurrency(Rejected):
     """The currency is not one that the service keeps."""
 
@@ -173,6 +186,13 @@ class BalanceLimit(Rejected):
     meaning = "The payee's balance would rise above what its account may hold. Nothing was moved."
 
 
+class LinkedFailed(Rejected):
+    """Another change of the same chain was rejected."""
+
+    code = "linked_failed"
+    meaning = "Another change of the same chain was rejected, so nothing of the chain stands."
+
+
 class Unavailable(ZhihuiError):
     """Not now: the same request with the same id may be sent again."""
 
@@ -189,6 +209,13 @@ class Busy(Unavailable):
 
     code = "busy"
     meaning = "A queue is full and nothing was begun. Send again after `retry_after_s`."
+
+
+class Throttled(Unavailable):
+    """The app is over its own rate or has too many requests under way."""
+
+    code = "throttled"
+    meaning = "The app is over its limit of requests; nothing was begun. Slow down."
 
 
 class NotReady(Unavailable):

@@ -5,7 +5,9 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ("EVENT_TYPE_PREFIX", "CloudEvent", "encode_cloud_event")
+from schemas.subjects import EVENT_STREAM
+
+__all__ = ("EVENT_TYPE_PREFIX", "CloudEvent", "encode_cloud_event", "event_id", "event_number")
 
 # The service's own event type is `<entity>.<event>`; outside it stands among those of others.
 EVENT_TYPE_PREFIX = "zhihui."
@@ -30,6 +32,20 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
+
+
+def event_id(number: int) -> str:
+    """Return the id of an event; the number is that of the outbox, in the order of commits."""
+    return f"{EVENT_STREAM}-{number}"
+
+
+def event_number(event_id: str) -> int | None:
+    """Return the number behind an id of :func:`event_id`, or None when it is another's."""
+    stream, _, digits = event_id.rpartition("-")
+    # At most 19 digits: numbers have 64 bits.
+    if stream != EVENT_STREAM or not digits.isdecimal() or len(digits) > 19:
+        return None
+    return int(digits)
 
 
 def encode_cloud_event(

@@ -48,7 +48,9 @@ def message_schemas(
 
     An event type that ``event_data`` does not know carries any object.
     """
-    types = sorted({name for operation in operations for name in operation.events})
+    # Those that belong to no operation, as the answers to published requests, are in the data only.
+    named_by_operations = {name for operation in operations for name in operation.events}
+    types = sorted({*named_by_operations, *event_data})
     roots: list[object] = [ErrorBody, CloudEvent]
     roots += [operation.request for operation in operations]
     roots += [operation.result for operation in operations]
@@ -59,7 +61,7 @@ def message_schemas(
     error, _ = next(reference), next(reference)
     requests = {operation.name: next(reference) for operation in operations}
     results = {operation.name: _success(next(reference)) for operation in operations}
-    cloud_event = named.pop("CloudEvent")
+    cloud_event = named["CloudEvent"]
     events = {
         name: _event(cloud_event, name, [next(reference) for _ in event_data.get(name, ())])
         for name in types

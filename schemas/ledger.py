@@ -1,8 +1,36 @@
-"""What a change asks of the ledger: accounts to open and postings to make."""
+"""What a change asks of the ledger: accounts to open, postings to make, steps to take."""
+
+from datetime import datetime
+from typing import Literal
 
 import msgspec
 
-__all__ = ("Moves", "NewAccount", "Posting", "encode_moves")
+__all__ = (
+    "BALANCE_MAX_MINOR",
+    "FREEZE",
+    "HOLD",
+    "AccountStatus",
+    "CaptureStep",
+    "Moves",
+    "NewAccount",
+    "PlaceStep",
+    "Posting",
+    "ReleaseStep",
+    "StatusStep",
+    "Step",
+    "TransferStep",
+    "encode_moves",
+)
+
+# No balance may leave the range in which the largest amount can still be added to a bigint.
+BALANCE_MAX_MINOR = 2**62
+
+# What a hold is for. Who resolves it must name the purpose, so that the holder of a freeze cannot
+# void it like an authorisation of his own.
+HOLD = "hold"
+FREEZE = "freeze"
+
+AccountStatus = Literal["open", "frozen", "closed"]
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -38,11 +66,111 @@ class Posting(msgspec.Struct, array_like=True, frozen=True, gc=False):
     fields: tuple[str, str] = ("payer", "payee")
 
 
+class PlaceStep(msgspec.Struct, array_like=True, frozen=True, tag="place"):
+    """Hold ``amount_minor`` of an account: it stays posted and is available no longer.
+
+    ``hold_id`` is new. ``payee`` is the one account that captures may credit; when it is empty each
+    capture names its own. ``expires_at`` is what the callers are told; a timer of the same change
+    has to see to it. ``owner`` and ``fields`` are as with a posting.
+    """
+
+    hold_id: str
+    account_id: str
+    amount_minor: int
+    asset: str
+    placed_at: datetime
+    owner: str = ""
+    payee: str = ""
+    purpose: str = HOLD
+    capturable: bool = True
+    reference: str = ""
+    expires_at: datetime | None = None
+    fields: tuple[str, str] = ("account_id", "payee")
+
+
+class CaptureStep(msgspec.Struct, array_like=True, frozen=True, tag="capture"):
+    """Move held money to ``payee``; None as the amount means all that is left.
+
+    ``final`` releases what is left after it. ``resolves`` makes it pass only if the hold is
+    resolved by it (True), or only if it stays open (False). ``purpose`` is what the hold must be
+    for; empty when it may be for anything. The decision finds ``<name>.captured`` (by this step),
+    ``<name>.released`` (by this step) and ``<name>.remaining``, in minor units.
+    """
+
+    hold_id: str
+    amount_minor: int | None = None
+    payee: str = ""
+    final: bool = False
+    resolves: bool | None = None
+    owner: str = ""
+    purpose: str = HOLD
+    name: str = "capture"
+    fields: tuple[str, str] = ("hold_id", "payee")
+
+
+class ReleaseStep(msgspec.Struct, array_like=True, frozen=True, tag="release"):
+    """Give back all that is left of a hold, which ends as ``status``.
+
+    ``purpose`` is as with a capture. The decision finds ``<name>.captured`` (in all before) and
+    ``<name>.released`` (in all), in minor units.
+    """
+
+    hold_id: str
+    status: Literal["voided", "expired"]
+    owner: str = ""
+    purpose: str = HOLD
+    name: str = "release"
+    field: str = "hold_id"
+
+
+class TransferStep(msgspec.Struct, array_like=True, frozen=True, tag="transfer"):
+    """Move what is available, at most ``amount_minor`` and at least ``at_least_minor``.
+
+    Available is what stands above the holds and the floor, and above ``keep_minor`` if that is
+    given. Less than ``at_least_minor`` is an ``insufficient_funds``. When nothing is available and
+    nothing is demanded, the step makes no entries. The decision finds ``<name>.amount``. Whatever
+    moved is a row of the table ``transfer``, written by the ledger itself. ``owner``,
+    ``credit_owner`` and ``fields`` are as with a posting.
+    """
+
+    debit: str
+    credit: str
+    amount_minor: int
+    asset: str
+    at_least_minor: int = 0
+    keep_minor: int | None = None
+    owner: str = ""
+    credit_owner: str = ""
+    name: str = "transfer"
+    fields: tuple[str, str] = ("payer", "payee")
+
+
+class StatusStep(msgspec.Struct, array_like=True, frozen=True, tag="status"):
+    """Freeze an open account, open a frozen one, or close an open one that holds nothing.
+
+    Frozen (只收不付): it may be credited, and neither debited nor held against; captures of holds
+    that are there already wait. Closed is final.
+    """
+
+    account_id: str
+    status: AccountStatus
+    owner: str = ""
+    field: str = "account_id"
+
+
+Step = PlaceStep | CaptureStep | ReleaseStep | TransferStep | StatusStep
+
+
 class Moves(msgspec.Struct, array_like=True, frozen=True):
-    """All that one alternative of a change asks of the ledger; all or nothing."""
+    """All that one alternative of a change asks of the ledger; all or nothing.
+
+    Accounts are opened first, then the postings are made, then the steps are taken, each in the
+    light of those before it.
+    """
 
     open: tuple[NewAccount, ...] = ()
     postings: tuple[Posting, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def encode_moves(moves: Moves) -> msgspec.Raw:

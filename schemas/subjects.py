@@ -3,8 +3,15 @@
 ::
 
     zh.v1.<app>.<service>.<verb>          a request; the reply goes to its reply subject
+    zh.in.v1.<app>.<service>.<verb>       a request that JetStream keeps; the answer is an event
     zh.evt.v1.<app>.<entity>.<event>      an event, kept by JetStream
-    zh.node.v1.<node>                     frames between nodes, not for the outside
+    zh.dead.v1.<app>.<service>.<verb>     a kept request that was given up, with the reason
+
+Not for the outside::
+
+    zh.node.v1.<node>                     frames between nodes
+    zh.cluster.v1                         a node says that ownership changed
+    zh.relay.v1.<node>.<token>            JetStream's answers to a node
 """
 
 import re
@@ -15,12 +22,18 @@ from schemas.errors import UnknownOperation
 from schemas.identifiers import APP_PATTERN
 
 __all__ = (
+    "CLUSTER_SUBJECT",
+    "DEAD_LETTER_STREAM",
+    "DEAD_LETTER_SUBJECTS",
     "EVENT_STREAM",
     "EVENT_SUBJECTS",
+    "INTAKE_STREAM",
+    "INTAKE_SUBJECTS",
     "PLATFORM_APP",
     "REQUEST_SUBJECTS",
     "RequestSubject",
     "event_subject",
+    "inbox_prefix",
     "node_subject",
     "parse_request_subject",
     "request_subject",
@@ -29,6 +42,11 @@ __all__ = (
 REQUEST_SUBJECTS = "zh.v1.>"
 EVENT_SUBJECTS = "zh.evt.v1.>"
 EVENT_STREAM = "ZHIHUI_EVENTS"
+INTAKE_SUBJECTS = "zh.in.v1.>"
+INTAKE_STREAM = "ZHIHUI_INTAKE"
+DEAD_LETTER_SUBJECTS = "zh.dead.v1.>"
+DEAD_LETTER_STREAM = "ZHIHUI_DEAD_LETTERS"
+CLUSTER_SUBJECT = "zh.cluster.v1"
 
 # Owns the accounts of external sources, which have no floor: whoever could act as it could make
 # money.
@@ -54,6 +72,11 @@ def request_subject(app: str, service: str, verb: str) -> str:
 def event_subject(app: str, event_type: str) -> str:
     """Return the subject of an event; ``event_type`` is ``<entity>.<event>``."""
     return f"zh.evt.v1.{app}.{event_type}"
+
+
+def inbox_prefix(app: str) -> str:
+    """Return where an app's replies go: its credentials allow this inbox and no other."""
+    return f"_INBOX_{app}"
 
 
 def node_subject(node: str) -> str:
