@@ -10,11 +10,11 @@ import asyncio
 import logging
 from typing import Any
 
-from nats.aio.client import Client
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
 from kernel.bus import Receiver
+from kernel.nats_security import SecureClient
 from schemas.errors import Busy, MessageTooLarge, NotReady
 
 __all__ = ("WRITE_BUFFER_BYTES_MAX", "DirectConnection")
@@ -96,7 +96,7 @@ class _DirectParser(Parser):
             )
 
 
-class DirectConnection(Client):
+class DirectConnection(SecureClient):
     """A nats-py client whose own subscriptions are called without a queue in between."""
 
     def __init__(self) -> None:

@@ -91,7 +91,10 @@ class ActorContext(Protocol):
 
     @property
     def epoch(self) -> int:
-        """The epoch under which this node owns the partition."""
+        """The epoch under which this node owned the partition when the actor was made."""
+
+    def is_current(self) -> bool:
+        """Tell whether this node still owns the partition under :attr:`epoch`."""
 
     async def ask(
         self,

@@ -4,21 +4,22 @@ The journal knows order, identity and atomicity; the book knows what a move mean
 holds its state in memory, loads what it lacks, and can take back everything since :meth:`begin`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 __all__ = ("Book", "TableRows")
 
-_Mode = Literal["insert", "update", "versioned"]
+_Mode = Literal["insert", "update", "versioned", "delete"]
 
 
 class TableRows(msgspec.Struct, frozen=True):
     """Rows of one table for one commit.
 
     ``insert`` appends. ``update`` sets the other columns where ``key`` matches. ``versioned``
-    inserts or replaces by ``key``, and fails unless the stored ``version`` is one less.
+    inserts or replaces by ``key``, and fails unless the stored ``version`` is one less. ``delete``
+    removes what ``key`` matches, if it is there.
     """
 
     table: str
@@ -44,8 +45,18 @@ class Book(Protocol):
     def begin(self) -> None:
         """Start a batch."""
 
-    def decide(self, app: str, moves: Any, change_seq: int) -> None:
-        """Apply the moves of one alternative, or raise a rejection and leave no trace."""
+    def decide(self, app: str, moves: Any, change_seq: int) -> Mapping[str, int] | None:
+        """Apply the moves of one alternative, or raise a rejection and leave no trace.
+
+        Return the integers that the decision found, by the names under which the alternative
+        refers to them, or None.
+        """
+
+    def savepoint(self) -> Any:
+        """Return a mark to which :meth:`restore` can take the batch back."""
+
+    def restore(self, savepoint: Any) -> None:
+        """Take back what was decided since the savepoint, byte for byte."""
 
     def rows(self) -> list[TableRows]:
         """Return the rows of all that was decided since :meth:`begin`."""

@@ -48,6 +48,9 @@ class Bus(Protocol):
         Raise :class:`~schemas.errors.NotReady` when there is none within ``timeout_s``.
         """
 
+    async def watch(self, interval_s: float) -> None:
+        """Measure a round trip every ``interval_s`` and mend what does not answer."""
+
     async def flush(self, timeout_s: float) -> None:
         """Wait until the broker has taken all that was published."""
 

@@ -1,35 +1,47 @@
 """The public edge: JSON requests in, JSON replies out, and a typed error for everything else."""
 
+import asyncio
 import logging
-import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from kernel.bus import Bus
 from kernel.clock import Clock
 from kernel.node import Node
+from kernel.requests import (
+    NONSENSE,
+    Endpoint,
+    decode_request,
+    encode_request,
+    made_no_sense,
+    read_error,
+    result_json,
+)
+from kernel.throttle import Throttle
 from schemas.envelope import Reply
 from schemas.errors import (
     Busy,
     DeadlineExceeded,
     ErrorBody,
-    Internal,
     InvalidField,
-    MalformedMessage,
     MessageTooLarge,
     NotReady,
-    Rejected,
+    StaleOwner,
     UnknownOperation,
     ZhihuiError,
 )
 from schemas.operation import Operation
 from schemas.reply import encode_error, encode_result
-from schemas.subjects import REQUEST_SUBJECTS, parse_request_subject, request_subject
+from schemas.subjects import (
+    REQUEST_SUBJECTS,
+    inbox_prefix,
+    parse_request_subject,
+)
 
 __all__ = (
+    "ASK_AGAIN_S",
     "DEADLINE_HEADER",
     "DEADLINE_S_MAX",
     "QUEUE_GROUP",
@@ -46,18 +58,16 @@ QUEUE_GROUP = "zhihui"
 DEADLINE_HEADER = b"Zh-Deadline-Ms:"
 # Subjects are remembered with what they lead to; they come from outside, so not without end.
 SUBJECTS_MAX = 10_000
+# The pause before a question is repeated whose partition was on the move, seconds.
+ASK_AGAIN_S = 0.05
+# Ownership moved, or a node or a connection was lost on the way: nothing that the caller did.
+_ASK_AGAIN = frozenset({StaleOwner.code, DeadlineExceeded.code})
 # A caller that asks for an hour would hold a place for an hour.
 DEADLINE_S_MAX = 60.0
 
-# The types of msgpack's binary format, in which finished JSON travels.
-_BINARY = (0xC4, 0xC5, 0xC6)
-_FIELD = re.compile(r"`\$\.([^`\[.]+)|field `([^`]+)`")
-
 _RESERVED = ("zh.", "$")
-
-_encode = msgspec.msgpack.Encoder().encode
-_error_decoder = msgspec.msgpack.Decoder(ErrorBody)
-_bytes_decoder = msgspec.msgpack.Decoder(bytes)
+# What the inbox of every app begins with, and that of the nodes.
+_APP_INBOXES = inbox_prefix("")
 
 
 class EdgeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,41 +82,51 @@ class EdgeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the start; ``misdirected`` answers had a reply subject that is reserved."""
+    """Counts since the start.
+
+    ``asked_again`` counts questions repeated because ownership moved, ``misdirected`` answers whose
+    reply subject is reserved or another app's inbox.
+    """
 
     open: bool
     in_flight: int
     requests: int
     answered: int
+    asked_again: int
     rejected: int
     shed: int
     misdirected: int
 
 
-class Endpoint:
-    """An operation with its decoders and its counts."""
+class _Pending:
+    """A request on its way to its actor."""
 
     __slots__ = (
-        "decode", "errors", "last_error", "operation", "processing_ms", "requests", "transcode",
+        "app", "began_ms", "body", "deadline_ms", "doubtful", "endpoint", "key", "subject",
     )  # fmt: skip
 
-    def __init__(self, operation: Operation) -> None:
-        self.operation = operation
-        self.decode = msgspec.json.Decoder(operation.request).decode
-        self.transcode = msgspec.msgpack.Decoder(operation.result).decode
-        self.requests = 0
-        self.errors = 0
-        self.last_error = ""
-        self.processing_ms = 0
-
-    @property
-    def subject(self) -> str:
-        """The subject with a wildcard for the app."""
-        return request_subject("*", self.operation.service, self.operation.verb)
+    def __init__(
+        self, endpoint: Endpoint, app: str, key: str, body: bytes, subject: str, began_ms: int,
+        deadline_ms: int,
+    ) -> None:  # fmt: skip
+        self.endpoint = endpoint
+        self.app = app
+        self.key = key
+        self.body = body
+        self.subject = subject
+        self.began_ms = began_ms
+        self.deadline_ms = deadline_ms
+        # Once the outcome of an attempt is not known, no later one can say that nothing happened.
+        self.doubtful = False
 
 
 class Edge:
-    """Take requests from the bus, send each to its actor, and answer exactly once."""
+    """Take requests from the bus, send each to its actor, and answer exactly once.
+
+    While a partition moves from node to node, a request is asked again until its deadline, so that
+    a caller sees a slower answer and not an error. Every request that changes something carries its
+    id, so asking twice does it once.
+    """
 
     def __init__(
         self,
@@ -115,18 +135,24 @@ class Edge:
         clock: Clock,
         operations: Iterable[Operation],
         limits: EdgeLimits | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._node = node
         self._bus = bus
         self._clock = clock
         self._limits = limits or EdgeLimits()
+        self._throttle = throttle or Throttle(clock)
         self.endpoints = {operation.name: Endpoint(operation) for operation in operations}
         self._routes: dict[str, tuple[str, Endpoint]] = {}
         self._subscription: int | None = None
         self.accepting = False
         self._in_flight = 0
+        # What pauses before it is asked again, with the answer it will have got if it never is.
+        self._pausing: dict[_Pending, tuple[asyncio.TimerHandle, ErrorBody]] = {}
         self._requests = 0
         self._answered = 0
+        self._asked_twice = 0
+        self._gave_up = False
         self._rejected = 0
         self._shed = 0
         self._misdirected = 0
@@ -145,6 +171,14 @@ class Edge:
             await self._bus.unsubscribe(self._subscription)
             self._subscription = None
 
+    def give_up(self) -> None:
+        """Ask nobody again: what is under way is answered with what comes now, or came last."""
+        self._gave_up = True
+        pausing, self._pausing = self._pausing, {}
+        for pending, (timer, error) in pausing.items():
+            timer.cancel()
+            self._fail(pending, error)
+
     def in_flight(self) -> int:
         """Return how many requests wait for their answer."""
         return self._in_flight
@@ -152,29 +186,68 @@ class Edge:
     def _on_request(self, subject: str, reply: str, data: bytes, headers: bytes) -> None:
         self._requests += 1
         endpoint = None
+        admitted = ""
+        if reply.startswith(_APP_INBOXES) and _is_foreign_inbox(subject, reply):
+            self._misdirected += 1
+            reply = ""
         try:
             if not self.accepting:
                 raise NotReady("the service is starting or stopping")
             app, endpoint = self._route(subject)
+            self._throttle.admit(app)
+            admitted = app
             self._admit(endpoint, data)
             now_ms = self._clock.now_ms()
             deadline_ms = self._deadline_ms(headers, now_ms)
-            message = _decoded(endpoint, data)
-            body = _encoded(message)
+            message = decode_request(endpoint, data)
+            body = encode_request(message)
         except ZhihuiError as error:
+            if admitted:
+                self._throttle.release(admitted)
             self._refuse(endpoint, reply, error)
             return
-        operation = endpoint.operation
         self._in_flight += 1
+        key = getattr(message, endpoint.operation.key) or ""
+        self._ask(_Pending(endpoint, app, key, body, reply, now_ms, deadline_ms))
+
+    def _ask(self, pending: _Pending) -> None:
+        operation = pending.endpoint.operation
         self._node.ask_nowait(
             operation.kind,
-            getattr(message, operation.key) or "",
+            pending.key,
             operation.name,
-            app,
-            deadline_ms,
-            body,
-            partial(self._on_reply, endpoint, reply, now_ms),
+            pending.app,
+            pending.deadline_ms,
+            pending.body,
+            partial(self._on_reply, pending),
         )
+
+    def _will_ask_again(self, pending: _Pending, error: ErrorBody) -> bool:
+        """Ask again soon, if that may help and there is time; tell whether it is so."""
+        if error.code not in _ASK_AGAIN:
+            return False
+        if error.code == DeadlineExceeded.code:
+            pending.doubtful = True
+        if self._gave_up or self._clock.now_ms() + ASK_AGAIN_S * 1000 >= pending.deadline_ms:
+            return False
+        self._pause(pending, error)
+        return True
+
+    def _pause(self, pending: _Pending, error: ErrorBody) -> None:
+        timer = asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._ask_again, pending)
+        self._pausing[pending] = (timer, error)
+
+    def _ask_again(self, pending: _Pending) -> None:
+        _, error = self._pausing.pop(pending)
+        if self._clock.now_ms() >= pending.deadline_ms:
+            # The pause was longer than it should have been.
+            self._fail(pending, error)
+        elif not self._bus.statistics().connected:
+            # What is sent now is lost, and nobody would say so before the deadline.
+            self._pause(pending, error)
+        else:
+            self._asked_twice += 1
+            self._ask(pending)
 
     def _route(self, subject: str) -> tuple[str, Endpoint]:
         route = self._routes.get(subject)
@@ -215,22 +288,37 @@ class Edge:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         return min(deadline_ms, now_ms + int(DEADLINE_S_MAX * 1000))
 
-    def _on_reply(self, endpoint: Endpoint, subject: str, began_ms: int, reply: Reply) -> None:
-        self._in_flight -= 1
-        endpoint.processing_ms += self._clock.now_ms() - began_ms
+    def _on_reply(self, pending: _Pending, reply: Reply) -> None:
+        endpoint = pending.endpoint
+        if not reply.ok:
+            error = read_error(endpoint, reply.body)
+            if not self._will_ask_again(pending, error):
+                self._fail(pending, error)
+            return
+        self._end(pending)
         try:
-            if not reply.ok:
-                self._refuse(endpoint, subject, _error_decoder.decode(reply.body))
-                return
-            answer = encode_result(_as_json(endpoint, reply.body))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            # Not the caller's fault, and no reason to lose the answers that came with it.
-            _log.exception("%s was answered with nonsense", endpoint.operation.name)
-            self._refuse(endpoint, subject, Internal("the service made no sense of its own answer"))
+            answer = encode_result(result_json(endpoint, reply.body))
+        except NONSENSE:
+            self._refuse(endpoint, pending.subject, made_no_sense(endpoint))
             return
         self._answered += 1
-        if subject:
-            self._send(subject, answer)
+        if pending.subject:
+            self._send(pending.subject, answer)
+
+    def _fail(self, pending: _Pending, error: ErrorBody) -> None:
+        self._end(pending)
+        if pending.doubtful and error.retryable and error.code != DeadlineExceeded.code:
+            # What came last knows only of the last attempt.
+            error = DeadlineExceeded(
+                "no answer by the deadline; the outcome of an earlier attempt is not known",
+                retry_after_s=error.retry_after_s,
+            ).body()
+        self._refuse(pending.endpoint, pending.subject, error)
+
+    def _end(self, pending: _Pending) -> None:
+        self._in_flight -= 1
+        self._throttle.release(pending.app)
+        pending.endpoint.processing_ms += self._clock.now_ms() - pending.began_ms
 
     def _refuse(
         self, endpoint: Endpoint | None, subject: str, error: ZhihuiError | ErrorBody
@@ -261,40 +349,14 @@ class Edge:
             in_flight=self._in_flight,
             requests=self._requests,
             answered=self._answered,
+            asked_again=self._asked_twice,
             rejected=self._rejected,
             shed=self._shed,
             misdirected=self._misdirected,
         )
 
 
-def _decoded(endpoint: Endpoint, data: bytes) -> Any:
-    try:
-        return endpoint.decode(data)
-    except msgspec.ValidationError as error:
-        raise _invalid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage(f"the body is not JSON in UTF-8: {error}") from error
-
-
-def _encoded(message: Any) -> bytes:
-    try:
-        return _encode(message)
-    except OverflowError as error:
-        # JSON knows no limit; an integer of ours has 64 bits.
-        raise InvalidField("an integer of the body is out of range") from error
-
-
-def _invalid(error: msgspec.ValidationError) -> Rejected:
-    """Return the rejection, with the field that msgspec's message names."""
-    text = str(error)
-    found = _FIELD.search(text)
-    field = (found[1] or found[2]) if found else None
-    return InvalidField(text, field=field)
-
-
-def _as_json(endpoint: Endpoint, body: msgspec.Raw) -> bytes:
-    """Return finished JSON as it is, and any other result turned into JSON."""
-    view = memoryview(body)
-    if view[0] in _BINARY:
-        return _bytes_decoder.decode(body)
-    return msgspec.json.encode(endpoint.transcode(body))
+def _is_foreign_inbox(subject: str, reply: str) -> bool:
+    """Tell whether the answer would go to another app than the one that the broker let ask."""
+    app = subject.split(".", 3)[2]
+    return not reply.startswith(f"{inbox_prefix(app)}.")

@@ -14,8 +14,9 @@ from kernel.actor import Actor, ActorContext, BatchActor, Delivery
 from kernel.clock import Clock
 from kernel.dead_letter import DeadLetters
 from kernel.mailbox import Mailbox, MailboxStatistics
+from kernel.partition import partition_of
 from kernel.supervision import RestartIntensity, RestartPolicy
-from schemas.errors import Busy, Internal, NotReady, Unavailable, ZhihuiError
+from schemas.errors import Busy, Internal, NotReady, StaleOwner, Unavailable, ZhihuiError
 
 __all__ = (
     "ATTEMPTS_MAX",
@@ -77,6 +78,9 @@ class Host(Protocol):
 
     def waiting(self) -> int:
         """Return how many messages are waiting or in work."""
+
+    def waiting_in(self, partitions: set[int]) -> bool:
+        """Tell whether messages of these partitions are waiting or in work."""
 
     def statistics(self) -> HostStatistics:
         """Return the counts so far."""
@@ -142,6 +146,16 @@ class _Base:
         """Return how many messages are waiting or in work."""
         return len(self._mailbox) + self._in_work
 
+    def waiting_in(self, partitions: set[int]) -> bool:
+        """Tell whether messages of these partitions are waiting or in work."""
+        return any(
+            partition_of(self.kind, key) in partitions
+            for key in (*(one.envelope.key for one in self._mailbox), *self._keys_in_work())
+        )
+
+    def _keys_in_work(self) -> list[str]:
+        raise NotImplementedError
+
     def _identities(self) -> int:
         return 1
 
@@ -160,6 +174,7 @@ class BatchHost(_Base):
     ) -> None:
         self._factory = factory
         self._actor: BatchActor | None = None
+        self._batch: list[Delivery] = []
         kind = factory().kind
         super().__init__(
             kind, clock, dead_letters, limits or HostLimits(), policy or RestartPolicy()
@@ -199,6 +214,7 @@ class BatchHost(_Base):
     async def _turn(self, batch: list[Delivery]) -> None:
         assert self._actor is not None
         self._in_work = len(batch)
+        self._batch = batch
         try:
             await self._actor.receive_batch(batch)
             self._processed += len(batch)
@@ -210,6 +226,10 @@ class BatchHost(_Base):
             await self._after_crash(batch, error)
         finally:
             self._in_work = 0
+            self._batch = []
+
+    def _keys_in_work(self) -> list[str]:
+        return [delivery.envelope.key for delivery in self._batch]
 
     async def _after_crash(self, batch: list[Delivery], error: Exception) -> None:
         """Restart, and redo what was not answered one by one: only the poison fails again."""
@@ -302,6 +322,9 @@ class KeyedHost(_Base):
     def _identities(self) -> int:
         return len(self._identities_by_key)
 
+    def _keys_in_work(self) -> list[str]:
+        return [key for key, identity in self._identities_by_key.items() if identity.active]
+
     async def run(self) -> None:
         """Serve until cancelled."""
         async with anyio.create_task_group() as tasks:
@@ -383,8 +406,14 @@ class KeyedHost(_Base):
 
     async def _process(self, identity: _Identity, delivery: Delivery) -> None:
         envelope = delivery.envelope
+        if identity.actor is not None and not identity.actor.context.is_current():
+            # The partition was elsewhere meanwhile, and what the actor remembers may be old.
+            identity.actor = None
         if identity.actor is None:
-            actor = self._factory(self._context_for(self.kind, identity.key))
+            context = self._context_for(self.kind, identity.key)
+            if not context.is_current():
+                raise StaleOwner(f"{self.kind} {identity.key!r} has moved", retry_after_s=0.1)
+            actor = self._factory(context)
             await actor.start()
             identity.actor = actor
         known = identity.actor.handler(envelope.type)

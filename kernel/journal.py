@@ -7,21 +7,24 @@ being written the next one gathers, so batches grow under load and shrink when i
 A request is known by ``(app, request_id)``. The ids of late are kept in memory; for the rest the
 unique key of the store speaks: a batch that trips over it is taken back, the ids are looked up, and
 the batch is decided again. So the common case costs no lookup.
+
+What is in memory holds under one epoch of the journal's partition. When the epoch changes, memory
+is dropped and read again; a commit under an epoch that is over is refused by the store.
 """
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from kernel.actor import BatchActor, Delivery
-from kernel.book import Book, TableRows
+from kernel.book import Book
 from kernel.clock import Clock
+from kernel.journal_batch import FactTable, JournalBatch, filled_in
+from kernel.journal_item import JournalItem, chain_item, change_item, keys, moved
 from kernel.ownership import Ownership
 from kernel.partition import partition_of
-from kernel.request_memory import COMMITTED, Decided, RequestKey, RequestMemory
+from kernel.request_memory import COMMITTED, Decided, RequestMemory
 from kernel.store import (
     Commit,
     CommitUnknown,
@@ -32,21 +35,25 @@ from kernel.store import (
     Store,
     VersionConflict,
 )
-from schemas.change import Change
+from schemas.change import Alternative, Change, LinkedChanges
 from schemas.envelope import REPLAYED
 from schemas.errors import (
     Conflict,
     ErrorBody,
     Internal,
+    InvalidField,
+    LinkedFailed,
     NotReady,
     Rejected,
     StaleOwner,
+    Unavailable,
     ZhihuiError,
 )
 
 __all__ = (
     "JOURNAL_KEY",
     "JOURNAL_KIND",
+    "JOURNAL_LINKED_TYPE",
     "JOURNAL_TYPE",
     "LOOKUP_BATCHES",
     "STORE_RETRY_S",
@@ -60,6 +67,7 @@ _log = logging.getLogger(__name__)
 JOURNAL_KIND = "journal"
 JOURNAL_KEY = "0"
 JOURNAL_TYPE = "change"
+JOURNAL_LINKED_TYPE = "changes"
 
 # After a start, and after a batch tripped over an old id, ids are looked up before the decision:
 # retries come in crowds.
@@ -67,23 +75,9 @@ LOOKUP_BATCHES = 20
 # The pause between attempts to reach a store that went away.
 STORE_RETRY_S = 0.25
 
-_CHANGE_COLUMNS = ("app", "request_id", "seq", "operation", "digest", "outcome", "answer", "at")
-_CHANGE_TYPES = ("text", "text", "bigint", "text", "bytea", "text", "text", "timestamptz")
-_EVENT_COLUMNS = ("seq", "change_seq", "app", "type", "subject", "data", "at")
-_EVENT_TYPES = ("bigint", "bigint", "text", "text", "text", "text", "timestamptz")
+_LINKED_FAILED = LinkedFailed("another change of the same chain was rejected").body()
 
-_error_json = msgspec.json.Encoder()
 _error_decoder = msgspec.json.Decoder(ErrorBody)
-
-
-class FactTable(msgspec.Struct, frozen=True):
-    """A table whose rows a change may carry; each row is preceded by the change's number."""
-
-    name: str
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    versioned: bool = False
-    key: tuple[str, ...] = ()
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,35 +95,14 @@ class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
     event_seq: int
 
 
-class _Item:
-    """One change on its way: the delivery to answer, and the moves of its alternatives."""
-
-    __slots__ = ("change", "delivery", "moves")
-
-    def __init__(self, delivery: Delivery, change: Change, moves: list[Any]) -> None:
-        self.delivery = delivery
-        self.change = change
-        self.moves = moves
-
-
-class _Batch:
-    """What one commit will write."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-        self.epochs: dict[int, int] = {}
-        self.decided: dict[RequestKey, Decided] = {}
-        self.changes: list[tuple[Any, ...]] = []
-        self.events: list[tuple[Any, ...]] = []
-        self.facts: dict[str, list[tuple[Any, ...]]] = {}
-        self.committed = 0
-
-
 class Journal(BatchActor):
     """The single writer of one store; see the module."""
 
     kind = JOURNAL_KIND
-    accepts = {JOURNAL_TYPE: Change}  # noqa: RUF012 - a constant of the class
+    accepts = {  # noqa: RUF012 - a constant of the class
+        JOURNAL_TYPE: Change,
+        JOURNAL_LINKED_TYPE: LinkedChanges,
+    }
 
     def __init__(
         self,
@@ -148,7 +121,9 @@ class Journal(BatchActor):
         self._fact_tables = {table.name: table for table in fact_tables}
         self._on_committed = committed
         self._decoder = msgspec.msgpack.Decoder(Change)
+        self._chain_decoder = msgspec.msgpack.Decoder(LinkedChanges)
         self._partition = partition_of(JOURNAL_KIND, JOURNAL_KEY)
+        self._epoch: int | None = None
         self._memory = RequestMemory(store)
         self._position = Position(0, 0)
         self._lookups_left = LOOKUP_BATCHES
@@ -160,6 +135,8 @@ class Journal(BatchActor):
 
     async def start(self) -> None:
         """Take the state from the store; whatever was in memory may be of an older epoch."""
+        # Read before the state is: if it changes meanwhile, the first batch notices.
+        self._epoch = self._ownership.epoch(self._partition)
         self._book.forget()
         self._memory.clear()
         self._lookups_left = LOOKUP_BATCHES
@@ -167,53 +144,87 @@ class Journal(BatchActor):
 
     async def receive_batch(self, deliveries: list[Delivery]) -> None:
         """Decide, commit and answer; raise only on a fault of our own."""
-        decode = self._book.decode
         waiting = []
         for delivery in deliveries:
-            change = self._decoder.decode(delivery.envelope.body)
-            moves = [decode(alternative.moves) for alternative in change.alternatives]
-            waiting.append(_Item(delivery, change, moves))
-        while waiting:
-            waiting = await self._attempt(waiting)
+            body = delivery.envelope.body
+            if delivery.envelope.type == JOURNAL_TYPE:
+                waiting.append(change_item(delivery, self._decoder.decode(body), self._book))
+                continue
+            chain = self._chain_decoder.decode(body)
+            try:
+                waiting.append(chain_item(delivery, chain.changes, self._book))
+            except InvalidField as error:
+                delivery.fail(error)
+        items = waiting
+        try:
+            while waiting:
+                waiting = await self._attempt(waiting)
+        except Unavailable:
+            # Whoever is told that the store is away may think that nothing was begun.
+            for item in items:
+                if item.doubtful:
+                    item.delivery.fail(moved(item))
+            raise
 
-    async def _attempt(self, waiting: list[_Item]) -> list[_Item]:
+    async def _attempt(self, waiting: list[JournalItem]) -> list[JournalItem]:
         """Try to commit; return what has to be tried again."""
+        if self._epoch is None or self._epoch != self._ownership.epoch(self._partition):
+            await self.start()
+            if self._epoch is None:
+                for item in waiting:
+                    item.delivery.fail(moved(item))
+                return []
+        await self._recall_torn(waiting)
         waiting = self._answer_known(waiting)
         if self._lookups_left and waiting:
             self._lookups_left -= 1
-            await self._memory.recall(_keys(waiting))
+            await self._memory.recall(keys(waiting))
             waiting = self._answer_known(waiting)
         waiting = self._refuse_outdated(waiting)
         if not waiting:
             return []
-        before = self._position
         await self._load(waiting)
         batch = self._decide(waiting)
         start_s = self._clock.monotonic_s()
         try:
-            await self._store.commit(Commit(batch.epochs, self._tables(batch)))
+            tables = batch.tables(self._book.rows(), self._fact_tables)
+            await self._store.commit(Commit(batch.epochs, tables))
         except Exception as error:  # noqa: BLE001 - sorted out, or raised again, just below
             self._book.rollback()
-            self._position = before
             self._retried += 1
-            return await self._after_failure(waiting, error)
+            return await self._after_failure(waiting, error, batch.epochs)
         self._commit_s += self._clock.monotonic_s() - start_s
         self._book.commit()
+        self._position = batch.position
         self._finish(batch, waiting)
         return []
 
-    def _answer_known(self, waiting: list[_Item]) -> list[_Item]:
+    async def _recall_torn(self, waiting: list[JournalItem]) -> None:
+        """Look up the chains of which memory has forgotten a part and not all."""
+        for item in waiting:
+            if item.links:
+                names = keys([item])
+                known = sum(self._memory.get(key) is not None for key in names)
+                if 0 < known < len(names):
+                    await self._memory.recall(names, anew=True)
+
+    def _answer_known(self, waiting: list[JournalItem]) -> list[JournalItem]:
         """Answer what was decided before; return the rest."""
         rest = []
         for item in waiting:
             known = self._memory.get((item.change.app, item.change.request_id))
-            if known is None:
-                rest.append(item)
-            else:
+            if item.links:
+                decided = [self._memory.get(key) for key in keys([item])]
+                if any(decided):
+                    self._answer_chain(item, decided, REPLAYED)
+                    continue
+            elif known is not None:
                 self._answer(item, known, REPLAYED)
+                continue
+            rest.append(item)
         return rest
 
-    def _refuse_outdated(self, waiting: list[_Item]) -> list[_Item]:
+    def _refuse_outdated(self, waiting: list[JournalItem]) -> list[JournalItem]:
         """Refuse what was decided under an older epoch than we or another change know of.
 
         A commit names one epoch for each partition, so an older one would ride along with it. A
@@ -221,31 +232,58 @@ class Journal(BatchActor):
         """
         newest: dict[int, int] = {}
         for item in waiting:
-            partition = item.change.partition
-            if partition >= 0:
-                ours = self._ownership.epoch(partition)
-                known = newest.get(partition, -1 if ours is None else ours)
-                newest[partition] = max(known, item.change.epoch)
+            if item.change.partition < 0 and not item.links:
+                continue
+            for change in item.changes():
+                partition = change.partition
+                if partition >= 0:
+                    ours = self._ownership.epoch(partition)
+                    known = newest.get(partition, -1 if ours is None else ours)
+                    newest[partition] = max(known, change.epoch)
         if not newest:
             return waiting
         rest = []
         for item in waiting:
-            if item.change.epoch < newest.get(item.change.partition, 0):
-                item.delivery.fail(StaleOwner("it was decided under an epoch that is over"))
+            if any(one.epoch < newest.get(one.partition, 0) for one in item.changes()):
+                item.delivery.fail(moved(item))
             else:
                 rest.append(item)
         return rest
 
-    def _answer(self, item: _Item, decided: Decided, note: int) -> None:
-        change, delivery = item.change, item.delivery
-        if change.digest != decided.digest:
-            self._counts["conflicts"] += 1
-            delivery.fail(
-                Conflict(
-                    f"request id {change.request_id!r} was used before with another body",
-                    field="request_id",
-                )
+    def _refuse_conflict(self, item: JournalItem) -> None:
+        self._counts["conflicts"] += 1
+        item.delivery.fail(
+            Conflict(
+                f"request id {item.change.request_id!r} was used before with another body",
+                field="request_id",
             )
+        )
+
+    def _answer_chain(self, item: JournalItem, decided: list[Decided | None], note: int) -> None:
+        """Answer a chain some of whose ids are decided: all of them were, or it is another one."""
+        answers = []
+        rejection = None
+        for link, one in zip(item.links, decided, strict=True):
+            if one is None or one.digest != link.change.digest:
+                self._refuse_conflict(link)
+                return
+            # The others of the chain say only that one of them was rejected.
+            if one.outcome != COMMITTED and (
+                rejection is None or rejection.code == LinkedFailed.code
+            ):
+                rejection = _error_decoder.decode(one.answer)
+            answers.append(one.answer)
+        if note == REPLAYED:
+            self._counts["replayed"] += 1
+        if rejection is None:
+            item.delivery.reply(f"[{','.join(answers)}]".encode(), note=note)
+        else:
+            item.delivery.fail(rejection, note=note)
+
+    def _answer(self, item: JournalItem, decided: Decided, note: int) -> None:
+        delivery = item.delivery
+        if item.change.digest != decided.digest:
+            self._refuse_conflict(item)
             return
         if note == REPLAYED:
             self._counts["replayed"] += 1
@@ -256,7 +294,7 @@ class Journal(BatchActor):
 
     # Decisions.
 
-    async def _load(self, waiting: list[_Item]) -> None:
+    async def _load(self, waiting: list[JournalItem]) -> None:
         book = self._book
         missing: set[str] = set()
         for item in waiting:
@@ -265,105 +303,94 @@ class Journal(BatchActor):
         if missing:
             await book.load(missing)
 
-    def _decide(self, waiting: list[_Item]) -> _Batch:
+    def _decide(self, waiting: list[JournalItem]) -> JournalBatch:
         self._book.begin()
-        batch = _Batch(self._clock.now())
-        epoch = self._ownership.epoch(self._partition)
-        batch.epochs[self._partition] = -1 if epoch is None else epoch
-        change_seq, event_seq = self._position.change_seq, self._position.event_seq
+        assert self._epoch is not None
+        batch = JournalBatch(self._clock.now(), self._position, {self._partition: self._epoch})
         for item in waiting:
-            change = item.change
-            key = (change.app, change.request_id)
-            if key in batch.decided:
-                continue
-            change_seq += 1
-            index, error = self._choose(item, change_seq)
-            if change.partition >= 0:
-                batch.epochs.setdefault(change.partition, change.epoch)
-            if error is None:
-                chosen = change.alternatives[index]
-                for table, row in ((fact.table, fact.row) for fact in chosen.facts):
-                    batch.facts.setdefault(table, []).append((change_seq, *row))
-                for event in chosen.events:
-                    event_seq += 1
-                    batch.events.append(
-                        (event_seq, change_seq, change.app, event.type, event.subject, event.data,
-                         batch.at)
-                    )  # fmt: skip
-                batch.committed += 1
-                decided = Decided(change.digest, COMMITTED, chosen.answer, index)
-            else:
-                answer = _error_json.encode(error).decode()
-                decided = Decided(change.digest, error.code, answer, 0)
-            batch.decided[key] = decided
-            batch.changes.append(
-                (change.app, change.request_id, change_seq, change.operation, change.digest,
-                 decided.outcome, decided.answer, batch.at)
-            )  # fmt: skip
-        self._position = Position(change_seq, event_seq)
+            if item.links:
+                if not any(key in batch.decided for key in keys([item])):
+                    self._decide_chain(item, batch)
+            elif (item.change.app, item.change.request_id) not in batch.decided:
+                batch.note(item.change, *self._choose(item, batch.change_seq + 1))
         return batch
 
-    def _choose(self, item: _Item, change_seq: int) -> tuple[int, ErrorBody | None]:
+    def _decide_chain(self, chain: JournalItem, batch: JournalBatch) -> None:
+        """Decide all of a chain, or take back what was decided of it."""
+        savepoint = self._book.savepoint()
+        first_seq = batch.change_seq + 1
+        choices = []
+        failed: tuple[int, ErrorBody] | None = None
+        for number, link in enumerate(chain.links):
+            choice = self._choose(link, first_seq + number)
+            choices.append(choice)
+            if choice[2] is not None:
+                failed = (number, choice[2])
+                self._book.restore(savepoint)
+                break
+        for number, link in enumerate(chain.links):
+            if failed is None:
+                batch.note(link.change, *choices[number])
+            else:
+                error = failed[1] if number == failed[0] else _LINKED_FAILED
+                batch.note(link.change, -1, None, error)
+
+    def _choose(
+        self, item: JournalItem, change_seq: int
+    ) -> tuple[int, Alternative | None, ErrorBody | None]:
         """Return the first alternative that the book accepts, or the rejection to remember."""
         first: ErrorBody | None = None
         for index, moves in enumerate(item.moves):
             try:
-                self._book.decide(item.change.app, moves, change_seq)
+                found = self._book.decide(item.change.app, moves, change_seq)
             except Rejected as error:
                 first = first or error.body()
             else:
-                return index, None
+                chosen = item.change.alternatives[index]
+                return index, chosen if found is None else filled_in(chosen, found), None
         rejection = item.change.rejection or first
         if rejection is None:
             rejection = Internal("the change has neither an alternative nor a rejection").body()
-        return -1, rejection
+        return -1, None, rejection
 
-    def _tables(self, batch: _Batch) -> list[TableRows]:
-        tables = [TableRows("change", _CHANGE_COLUMNS, _CHANGE_TYPES, batch.changes)]
-        tables += self._book.rows()
-        for name, rows in batch.facts.items():
-            known = self._fact_tables[name]
-            width = len(known.columns) + 1
-            if any(len(row) != width for row in rows):
-                # COPY would drop what is too much without a word.
-                raise ValueError(f"a row of {name} does not have {width - 1} columns")
-            tables.append(
-                TableRows(
-                    name,
-                    ("change_seq", *known.columns),
-                    ("bigint", *known.types),
-                    rows,
-                    "versioned" if known.versioned else "insert",
-                    known.key,
-                )
-            )
-        if batch.events:
-            tables.append(TableRows("event", _EVENT_COLUMNS, _EVENT_TYPES, batch.events))
-        return tables
-
-    def _finish(self, batch: _Batch, waiting: list[_Item]) -> None:
+    def _finish(self, batch: JournalBatch, waiting: list[JournalItem]) -> None:
         for item in waiting:
+            if item.links:
+                names = keys([item])
+                replayed = all(self._memory.get(key) for key in names)
+                results = [batch.decided.get(key) for key in names]
+                self._answer_chain(item, results, REPLAYED if replayed else 0)
+                for key, result in zip(names, results, strict=True):
+                    if result is not None:
+                        self._memory.remember(key, result)
+                continue
             key = (item.change.app, item.change.request_id)
             decided = batch.decided[key]
             self._answer(item, decided, REPLAYED if self._memory.get(key) else decided.note)
             self._memory.remember(key, decided)
         self._batches += 1
         self._counts["committed"] += batch.committed
-        self._counts["rejected"] += len(batch.changes) - batch.committed
-        if batch.events and self._on_committed is not None:
-            self._on_committed([EventRow(seq, *rest) for seq, _, *rest in batch.events])
+        self._counts["rejected"] += batch.rejected
+        if self._on_committed is not None:
+            events = batch.events()
+            if events:
+                self._on_committed(events)
 
     # When a commit does not stand.
 
-    async def _after_failure(self, waiting: list[_Item], error: Exception) -> list[_Item]:
+    async def _after_failure(
+        self, waiting: list[JournalItem], error: Exception, epochs: dict[int, int]
+    ) -> list[JournalItem]:
         if isinstance(error, DuplicateRequest):
             self._lookups_left = LOOKUP_BATCHES
             return waiting
         if isinstance(error, StaleEpoch):
-            return self._after_stale_epoch(waiting, error)
+            return self._after_stale_epoch(waiting, error, epochs)
         if isinstance(error, CommitUnknown | NotReady):
             self._unknown += 1
             _log.warning("the outcome of a commit is unknown: %s", error)
+            for item in waiting:
+                item.doubtful = True
             return await self._recover(waiting)
         if len(waiting) > 1:
             # One of them cannot be written. Halved until it is alone, so that only that one fails
@@ -374,29 +401,34 @@ class Journal(BatchActor):
                     rest = await self._attempt(rest)  # noqa: PLW2901 - until none is left
             return []
         if isinstance(error, VersionConflict):
-            waiting[0].delivery.fail(StaleOwner("the state was changed by another node meanwhile"))
+            stale = StaleOwner("the state was changed by another node meanwhile")
+            waiting[0].delivery.fail(moved(waiting[0]) if waiting[0].doubtful else stale)
             return []
         raise error
 
-    def _after_stale_epoch(self, waiting: list[_Item], error: StaleEpoch) -> list[_Item]:
+    def _after_stale_epoch(
+        self, waiting: list[JournalItem], error: StaleEpoch, epochs: dict[int, int]
+    ) -> list[JournalItem]:
         """Refuse what was decided on lost partitions; give up entirely when ours is one of them."""
         ours = self._partition in error.partitions
         if ours:
-            _log.error("another node owns the journal now; this one steps down")
+            _log.warning("another node owns the journal now; this one steps down")
+            self._epoch = None
             self._book.forget()
             self._memory.clear()
-        self._ownership.lost(error.partitions)
+        # What was regained meanwhile, under a newer epoch than this batch's, is not lost.
+        self._ownership.lost(
+            {one for one in error.partitions if self._ownership.epoch(one) == epochs[one]}
+        )
         rest = []
         for item in waiting:
-            if ours or item.change.partition in error.partitions:
-                item.delivery.fail(
-                    StaleOwner("ownership moved to another node; nothing was committed")
-                )
+            if ours or any(one.partition in error.partitions for one in item.changes()):
+                item.delivery.fail(moved(item))
             else:
                 rest.append(item)
         return rest
 
-    async def _recover(self, waiting: list[_Item]) -> list[_Item]:
+    async def _recover(self, waiting: list[JournalItem]) -> list[JournalItem]:
         """Reach the store again and start from what it holds; never guess about a commit."""
         while True:
             # Also before the first attempt: a store that takes connections and refuses commits, as
@@ -406,7 +438,7 @@ class Journal(BatchActor):
             waiting = [item for item in waiting if item.delivery.envelope.deadline_ms >= now_ms]
             try:
                 await self.start()
-                await self._memory.recall(_keys(waiting))
+                await self._memory.recall(keys(waiting))
             except (ZhihuiError, CommitUnknown) as error:
                 _log.warning("the store is out of reach: %s", error)
             else:
@@ -423,7 +455,3 @@ class Journal(BatchActor):
             change_seq=self._position.change_seq,
             event_seq=self._position.event_seq,
         )
-
-
-def _keys(waiting: list[_Item]) -> list[RequestKey]:
-    return [(item.change.app, item.change.request_id) for item in waiting]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -41,6 +42,10 @@ class Mailbox(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        """Look at what waits, oldest first."""
+        return iter(self._items)
 
     def put_nowait(self, item: T) -> bool:
         """Append ``item`` and return True, or return False when the mailbox is full."""

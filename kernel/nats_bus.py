@@ -14,9 +14,12 @@ import anyio
 import nats.errors
 
 from kernel._nats_connection import DirectConnection
+from kernel.address import without_password
 from kernel.bus import BusStatistics, Receiver
 from kernel.clock import Clock
-from schemas.errors import NotReady
+from kernel.nats_security import NatsSecurity
+from schemas.errors import Forbidden, NotReady
+from schemas.subjects import PLATFORM_APP, inbox_prefix
 
 __all__ = ("CONNECT_TIMEOUT_S", "RECONNECT_WAIT_S", "ROUND_TRIPS_MISSED_MAX", "NatsBus")
 
@@ -41,10 +44,16 @@ class _Subscription:
 
 
 class NatsBus:
-    """See :class:`kernel.bus.Bus`. Use as an async context manager."""
+    """See :class:`kernel.bus.Bus`. Use as an async context manager.
 
-    def __init__(self, url: str, *, name: str, clock: Clock) -> None:
+    Raise :class:`Forbidden` at the start when NATS does not accept the credentials.
+    """
+
+    def __init__(
+        self, url: str, *, name: str, clock: Clock, security: NatsSecurity | None = None
+    ) -> None:
         self._url = url
+        self._security = security or NatsSecurity()
         self._name = name
         self._clock = clock
         self._listeners: list[Callable[[], None]] = []
@@ -84,8 +93,11 @@ class NatsBus:
             _log.debug("NATS client: %s", error, extra={"role": role})
 
         try:
-            await connection.connect(
+            await connection.connect_secure(
                 self._url,
+                self._security,
+                # No app has this name, so no app's answers are ever sent here.
+                inbox_prefix=inbox_prefix(PLATFORM_APP),
                 name=f"{self._name}:{role}",
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
@@ -97,9 +109,14 @@ class NatsBus:
                 reconnected_cb=reconnected,
                 error_cb=failed,
             )
+        except (Forbidden, NotReady) as error:
+            await _close(connection)
+            address = without_password(self._url)
+            raise type(error)(f"cannot connect to NATS at {address}: {error.message}") from error
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await _close(connection)
-            raise NotReady(f"cannot connect to NATS at {self._url}: {error}") from error
+            address = without_password(self._url)
+            raise NotReady(f"cannot connect to NATS at {address}: {error}") from error
         return connection
 
     def publish(
@@ -157,7 +174,7 @@ class NatsBus:
             control = await self._connect("control")
             incoming = await self._connect("in")
             outgoing = await self._connect("out")
-        except NotReady as error:
+        except (Forbidden, NotReady) as error:
             _log.warning("NATS is still out of reach: %s", error.message)
             return
         old = (self.control, self._incoming, self._outgoing)

@@ -18,14 +18,20 @@ from schemas.envelope import FRAME_VERSION, Envelope, Reply, decode_frame
 from schemas.errors import (
     DeadlineExceeded,
     ErrorBody,
-    Internal,
     NotReady,
     StaleOwner,
     error_from_body,
 )
 from schemas.subjects import node_subject
 
-__all__ = ("SWEEP_EVERY_S", "AnswerCallback", "Node", "NodeContext", "NodeStatistics")
+__all__ = (
+    "DRAIN_LOOK_S",
+    "SWEEP_EVERY_S",
+    "AnswerCallback",
+    "Node",
+    "NodeContext",
+    "NodeStatistics",
+)
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -33,6 +39,8 @@ _error_decoder = msgspec.msgpack.Decoder(ErrorBody)
 
 # How late a question may learn that its deadline has passed.
 SWEEP_EVERY_S = 0.05
+# How often a node looks whether a partition that it hands over is idle.
+DRAIN_LOOK_S = 0.01
 
 AnswerCallback = Callable[[Reply], None]
 
@@ -72,7 +80,9 @@ class Node:
         self._frames_in = 0
         self._malformed = 0
         self._envelopes_in = 0
-        bus.on_disconnect(self._fail_waiting)
+        bus.on_disconnect(self._on_disconnect)
+        ownership.on_gone(self._on_gone)
+        ownership.drain_with(self.drain)
 
     def add_host(self, host: Host) -> None:
         """Serve a kind of actor on this node."""
@@ -91,7 +101,7 @@ class Node:
     async def close(self) -> None:
         """Stop receiving frames, and tell those who still wait."""
         await self._bus.unsubscribe(self._subscription)
-        self._fail_waiting()
+        self._fail_waiting("the node has stopped; the outcome is not known")
 
     # Sending.
 
@@ -102,7 +112,7 @@ class Node:
         if owner is not None:
             self._outbox.send(owner, envelope)
         elif envelope.reply_to:
-            error = NotReady(f"partition {partition} has no owner at present")
+            error = StaleOwner(f"partition {partition} has no owner at present", retry_after_s=0.1)
             body = msgspec.Raw(_encode(error.body()))
             self.send_reply(envelope.reply_to, Reply(envelope.reply_id, False, body))
 
@@ -181,9 +191,12 @@ class Node:
         envelope = delivery.envelope
         host = self._hosts.get(envelope.kind)
         if host is None:
-            delivery.fail(Internal(f"node {self.name} serves no actor kind {envelope.kind!r}"))
-        elif self._ownership.epoch(partition_of(envelope.kind, envelope.key)) is None:
-            delivery.fail(StaleOwner(f"node {self.name} does not own the partition any more"))
+            # Perhaps a newer node does, as during a rolling update.
+            delivery.fail(NotReady(f"node {self.name} serves no actor kind {envelope.kind!r}"))
+        elif not self._ownership.accepts(partition_of(envelope.kind, envelope.key)):
+            delivery.fail(
+                StaleOwner(f"node {self.name} does not own the partition", retry_after_s=0.1)
+            )
         else:
             host.deliver(delivery)
 
@@ -202,21 +215,27 @@ class Node:
                     DeadlineExceeded("no answer by the deadline; the outcome is not known"),
                 )
 
-    def _fail_waiting(self) -> None:
+    def _on_disconnect(self) -> None:
         """The bus was cut: replies may be lost, so nobody is left to wait for one."""
+        self._fail_waiting("the connection to the bus was lost; the outcome is not known")
+
+    def _on_gone(self, nodes: set[str]) -> None:
+        """Nodes died: any question may have been on its way through one of them."""
+        self._fail_waiting(f"node {', '.join(sorted(nodes))} is gone; the outcome is not known")
+
+    def _fail_waiting(self, reason: str) -> None:
         for reply_id in list(self._waiting):
             self._cut_off += 1
-            self._give_up(
-                reply_id,
-                DeadlineExceeded(
-                    "the connection to the bus was lost; the outcome is not known",
-                    retry_after_s=0.5,
-                ),
-            )
+            self._give_up(reply_id, DeadlineExceeded(reason, retry_after_s=0.1))
 
     def _give_up(self, reply_id: int, error: DeadlineExceeded) -> None:
         _, callback = self._waiting.pop(reply_id)
         callback(Reply(reply_id, False, msgspec.Raw(_encode(error.body()))))
+
+    async def drain(self, partitions: set[int]) -> None:
+        """Return when nothing of these partitions is waiting or in work here."""
+        while any(host.waiting_in(partitions) for host in self._hosts.values()):
+            await self.clock.sleep(DRAIN_LOOK_S)
 
     def waiting(self) -> int:
         """Return how many questions wait for an answer."""
@@ -248,14 +267,14 @@ class NodeContext:
         self.log = logging.getLogger(f"zhihui.{kind}")
         self.key = key
         self.partition = partition_of(kind, key)
+        epoch = ownership.epoch(self.partition)
+        self.epoch = -1 if epoch is None else epoch
         self._node = node
         self._ownership = ownership
 
-    @property
-    def epoch(self) -> int:
-        """The epoch under which this node owns the partition; −1 when it does not."""
-        epoch = self._ownership.epoch(self.partition)
-        return -1 if epoch is None else epoch
+    def is_current(self) -> bool:
+        """Tell whether this node still owns the partition under :attr:`epoch`."""
+        return self._ownership.epoch(self.partition) == self.epoch
 
     async def ask(
         self,

@@ -6,24 +6,29 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
+from functools import partial
 from typing import Any, Self
 
 import asyncpg
 import msgspec
 
+from kernel import _postgres_ownership
 from kernel.book import TableRows
 from kernel.dead_letter import DeadLetter
-from kernel.ownership import Claim
+from kernel.ownership import Cluster
 from kernel.store import (
     Commit,
     CommitUnknown,
     DuplicateRequest,
     EventRow,
     Position,
+    Query,
     Remembered,
     StaleEpoch,
     VersionConflict,
 )
+from kernel.timers import DueTimer
 from schemas.errors import NotReady
 
 __all__ = (
@@ -47,14 +52,6 @@ READERS_MAX = 4
 _STALE_EPOCH = "ZH001"
 # Numbers that only one writer gives; a collision means that our picture is old.
 _POSITIONS = ("change_seq", "event_pkey", "entry_pkey")
-# The partitions that ($1) still owns under the epochs ($2, $3). Rows are locked in the order in
-# which the fence of a commit locks them, so that the two never wait for each other in a circle.
-_LOCK_HELD = (
-    "WITH held AS (SELECT p.partition FROM zhihui.partition AS p"
-    " JOIN unnest($2::smallint[], $3::bigint[]) AS h(partition, epoch)"
-    " ON p.partition = h.partition AND p.epoch = h.epoch"
-    " WHERE p.owner = $1 ORDER BY p.partition FOR NO KEY UPDATE OF p)"
-)
 # Shutting down, starting up, out of room, a standby, or rolled back for another transaction: the
 # statement did not stand and may later.
 _AWAY = (
@@ -94,6 +91,7 @@ class PostgresStore:
 
     def __init__(self, dsn: str, *, application: str = "zhihui") -> None:
         self._dsn = dsn
+        self._application = application
         self._settings = {"application_name": application}
         self._writer: asyncpg.Connection[Any] | None = None
         self._commits = 0
@@ -204,50 +202,80 @@ class PostgresStore:
 
     # Ownership.
 
-    async def claim_partitions(self, owner: str, lease_s: float) -> list[Claim]:
-        """Take all that is free, expired or already in this name."""
-        async with self._reading() as connection, connection.transaction():
-            await connection.execute(
-                "SELECT FROM zhihui.partition ORDER BY partition FOR NO KEY UPDATE"
-            )
-            await connection.execute(
-                "UPDATE zhihui.partition SET owner = $1, epoch = epoch + 1,"
-                " lease_until = clock_timestamp() + make_interval(secs => $2)"
-                " WHERE owner IN ($1, '') OR lease_until < clock_timestamp()",
-                owner,
-                lease_s,
-            )
-            rows = await connection.fetch(
-                "SELECT partition, owner, epoch,"
-                " extract(epoch FROM lease_until - clock_timestamp())::float8"
-                " FROM zhihui.partition ORDER BY partition"
-            )
-        return [Claim(*row) for row in rows]
+    async def join_cluster(self, node: str, instance: str, lease_s: float) -> None:
+        """Let this process go by the name of the node, whoever did so before."""
+        async with self._reading() as connection:
+            await _postgres_ownership.join(connection, node, instance, lease_s)
 
-    async def renew_partitions(
-        self, owner: str, epochs: dict[int, int], lease_s: float
-    ) -> set[int]:
-        """Extend the leases that are still held under these epochs."""
-        rows = await self.read_rows(
-            f"{_LOCK_HELD} UPDATE zhihui.partition AS p"  # noqa: S608 - a constant of this module
-            " SET lease_until = clock_timestamp() + make_interval(secs => $4)"
-            " FROM held WHERE p.partition = held.partition RETURNING p.partition",
-            owner,
-            list(epochs),
-            list(epochs.values()),
-            lease_s,
-        )
-        return {row[0] for row in rows}
+    async def heartbeat(
+        self, node: str, instance: str, epochs: dict[int, int], lease_s: float, *,
+        leaving: bool = False,
+    ) -> Cluster:  # fmt: skip
+        """Let the node, and so what it holds, live on; return everything as it then stands."""
+        del epochs  # a lease lasts as long as the life of its owner
+        async with self._reading() as connection:
+            await _postgres_ownership.heartbeat(
+                connection, node, instance, lease_s, leaving=leaving
+            )
+            return await _postgres_ownership.cluster(connection, node)
 
-    async def release_partitions(self, owner: str, epochs: dict[int, int]) -> None:
+    async def claim_partitions(
+        self, node: str, instance: str, epochs: dict[int, int], limit: int, lease_s: float
+    ) -> Cluster:
+        """Take what a former process of this name left, and up to ``limit`` of what is free."""
+        async with self._reading() as connection:
+            await _postgres_ownership.end_former_sessions(
+                connection, node, epochs, self._application.partition(":")[0]
+            )
+            claim = partial(
+                _postgres_ownership.claim, connection, node, instance, epochs, limit, lease_s
+            )
+            try:
+                return await claim(skip_locked=False)
+            except asyncpg.LockNotAvailableError:
+                # Somebody is stuck in a commit; the rest need not wait for that.
+                return await claim(skip_locked=True)
+
+    async def release_partitions(self, node: str, epochs: dict[int, int]) -> None:
         """Let go; the epoch stays, so the next owner's is higher."""
+        async with self._reading() as connection:
+            await _postgres_ownership.release(connection, node, epochs)
+
+    async def leave_cluster(self, node: str, instance: str) -> None:
+        """Forget the node, unless another process goes by its name."""
+        async with self._reading() as connection:
+            await _postgres_ownership.leave(connection, node, instance)
+
+    # Timers.
+
+    async def due_timers(
+        self, partitions: list[int], now: datetime, limit: int, without: list[str]
+    ) -> list[DueTimer]:
+        """Return timers of these partitions that are due at ``now``, the oldest first."""
+        rows = await self.read_rows(
+            "SELECT timer_id, due_at, every_s, kind, key, type, app, body FROM zhihui.timer"
+            " WHERE due_at <= $2 AND partition = ANY($1) AND timer_id <> ALL($4)"
+            " ORDER BY due_at, timer_id LIMIT $3",
+            partitions,
+            now,
+            limit,
+            without,
+        )
+        return [DueTimer(*row) for row in rows]
+
+    async def end_timers(self, ended: list[tuple[str, datetime, datetime | None]]) -> None:
+        """Remove each timer whose ``due_at`` is still this one, or move it to its next time."""
+        # What a commit is about to cancel is skipped: it will be gone, or it comes again.
         await self.read_rows(
-            f"{_LOCK_HELD} UPDATE zhihui.partition AS p"  # noqa: S608 - as above
-            " SET owner = '', lease_until = 'epoch'"
-            " FROM held WHERE p.partition = held.partition",
-            owner,
-            list(epochs),
-            list(epochs.values()),
+            "WITH ended AS (SELECT t.timer_id, e.next_at FROM zhihui.timer AS t"
+            " JOIN unnest($1::text[], $2::timestamptz[], $3::timestamptz[])"
+            " AS e(timer_id, due_at, next_at) ON t.timer_id = e.timer_id AND t.due_at = e.due_at"
+            " FOR UPDATE OF t SKIP LOCKED),"
+            " moved AS (UPDATE zhihui.timer AS t SET due_at = e.next_at FROM ended AS e"
+            " WHERE t.timer_id = e.timer_id AND e.next_at IS NOT NULL)"
+            " DELETE FROM zhihui.timer AS t USING ended AS e"
+            " WHERE t.timer_id = e.timer_id AND e.next_at IS NULL",
+            *([one[column] for one in ended] for column in range(3)),
         )
 
     # The rest.
@@ -301,8 +329,24 @@ class PostgresStore:
             seq,
         )
 
+    async def fetch(self, query: Query) -> list[tuple[Any, ...]]:
+        """Return rows as committed, each with the columns asked for."""
+        conditions = [
+            f"{one.column} = ANY(${n})" if one.op == "in" else f"{one.column} {one.op} ${n}"
+            for n, one in enumerate(query.where, 1)
+        ]
+        text = f"SELECT {', '.join(query.columns)} FROM zhihui.{query.table}"  # noqa: S608 - names of our own tables
+        if conditions:
+            text += f" WHERE {' AND '.join(conditions)}"
+        if query.order_by:
+            text += f" ORDER BY {', '.join(query.order_by)}"
+        if query.limit is not None:
+            text += f" LIMIT {query.limit:d}"
+        rows = await self.read_rows(text, *(one.value for one in query.where))
+        return [tuple(row) for row in rows]
+
     async def read_rows(self, query: str, *arguments: Any) -> list[Any]:
-        """Return the rows of a statement on the read pool."""
+        """Return the rows of a statement on the read pool; other stores have only :meth:`fetch`."""
         async with self._reading() as connection:
             return list(await connection.fetch(query, *arguments))
 
@@ -349,9 +393,13 @@ async def _write(connection: asyncpg.Connection[Any], table: TableRows) -> None:
             timeout=COMMIT_TIMEOUT_S,
         )
         return
-    statement = _update(table) if table.mode == "update" else _upsert(table)
+    if not table.rows:
+        return
+    statement = _STATEMENTS[table.mode](table)
     arrays = [list(column) for column in zip(*table.rows, strict=True)]
     status = await connection.execute(statement, *arrays, timeout=COMMIT_TIMEOUT_S)
+    if table.mode == "delete":
+        return
     written = int(status.rsplit(" ", 1)[1])
     if written != len(table.rows):
         raise VersionConflict(f"{table.table}: {written} of {len(table.rows)} rows were written")
@@ -372,6 +420,15 @@ def _update(table: TableRows) -> str:
     )
 
 
+def _delete(table: TableRows) -> str:
+    columns = ", ".join(table.columns)
+    match = " AND ".join(f"t.{c} = u.{c}" for c in table.key)
+    return (
+        f"DELETE FROM zhihui.{table.table} AS t"  # noqa: S608 - as above
+        f" USING {_unnest(table)} AS u({columns}) WHERE {match}"
+    )
+
+
 def _upsert(table: TableRows) -> str:
     columns = ", ".join(table.columns)
     changes = ", ".join(f"{c} = excluded.{c}" for c in table.columns if c not in table.key)
@@ -380,6 +437,9 @@ def _upsert(table: TableRows) -> str:
         f" SELECT * FROM {_unnest(table)} ON CONFLICT ({', '.join(table.key)})"
         f" DO UPDATE SET {changes} WHERE t.version = excluded.version - 1"
     )
+
+
+_STATEMENTS = {"update": _update, "versioned": _upsert, "delete": _delete}
 
 
 def _translated(error: asyncpg.PostgresError) -> Exception:

@@ -50,8 +50,14 @@ class RequestMemory:
         if len(self._decided) > REMEMBERED_MAX:
             self._decided.popitem(last=False)
 
-    async def recall(self, keys: list[RequestKey]) -> None:
-        """Bring the outcomes of ``keys`` from the store into memory, as far as they exist."""
+    async def recall(self, keys: list[RequestKey], *, anew: bool = False) -> None:
+        """Bring the outcomes of ``keys`` from the store into memory, as far as they exist.
+
+        With ``anew`` also those that are known, so that they are the last to be forgotten.
+        """
+        if anew:
+            for key in keys:
+                self._decided.pop(key, None)
         unknown = [key for key in keys if key not in self._decided]
         if unknown:
             for row in await self._store.find_requests(unknown):

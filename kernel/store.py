@@ -1,13 +1,14 @@
 """The durable store as a port: what the journal and its neighbours need of a database."""
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from kernel.book import TableRows
 from kernel.dead_letter import DeadLetterStore
 from kernel.ownership import OwnershipStore
+from kernel.timers import TimerStore
 
 __all__ = (
     "Commit",
@@ -15,10 +16,12 @@ __all__ = (
     "DuplicateRequest",
     "EventRow",
     "Position",
+    "Query",
     "Remembered",
     "StaleEpoch",
     "Store",
     "VersionConflict",
+    "Where",
 )
 
 
@@ -77,7 +80,25 @@ class EventRow(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class Store(OwnershipStore, DeadLetterStore, Protocol):
+class Where(msgspec.Struct, frozen=True, array_like=True):
+    """A condition on one column; the value of ``in`` is a list."""
+
+    column: str
+    op: Literal["=", "in", ">", "<="]
+    value: Any
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A read of one table: rows where all conditions hold, in the order of the columns named."""
+
+    table: str
+    columns: tuple[str, ...]
+    where: tuple[Where, ...] = ()
+    order_by: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+class Store(OwnershipStore, TimerStore, DeadLetterStore, Protocol):
     """Every method may raise :class:`~schemas.errors.NotReady` when the store is out of reach."""
 
     async def position(self) -> Position:
@@ -101,8 +122,14 @@ class Store(OwnershipStore, DeadLetterStore, Protocol):
     async def move_event_cursor(self, stream: str, seq: int) -> None:
         """Note that events up to ``seq`` were relayed to ``stream``."""
 
-    async def read_rows(self, query: str, *arguments: Any) -> list[Any]:
-        """Return the rows of a read on the read pool, as committed."""
+    async def fetch(self, query: Query) -> list[tuple[Any, ...]]:
+        """Return rows as committed, each with the columns asked for; never on the journal's path.
+
+        It is for reads by key: a query that no index serves is for reports, not for this.
+        """
 
     async def round_trip(self) -> None:
         """Return when the store has answered."""
+
+    def statistics(self) -> msgspec.Struct:
+        """Return the counts so far, in the store's own terms."""

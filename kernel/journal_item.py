@@ -1,0 +1,91 @@
+"""What the journal has in hand: one change or one chain of them, and who is to be answered."""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from kernel.actor import Delivery
+from kernel.book import Book
+from kernel.request_memory import RequestKey
+from schemas.change import Change
+from schemas.errors import DeadlineExceeded, InvalidField, StaleOwner
+
+__all__ = ("CHAIN_MAX", "JournalItem", "chain_item", "change_item", "keys", "moved")
+
+# Far below what is remembered of late, so that a chain is always known as a whole, and few enough
+# for one frame.
+CHAIN_MAX = 256
+
+
+class JournalItem:
+    """One change on its way: the delivery to answer, and the moves of its alternatives.
+
+    A chain is an item with ``links``, items of its own; its other parts are those of the first.
+    ``doubtful`` says that a commit of it went unheard.
+    """
+
+    __slots__ = ("change", "delivery", "doubtful", "links", "moves")
+
+    def __init__(
+        self, delivery: Delivery, change: Change, moves: list[Any],
+        links: "tuple[JournalItem, ...]" = (),
+    ) -> None:  # fmt: skip
+        self.delivery = delivery
+        self.change = change
+        self.moves = moves
+        self.links = links
+        self.doubtful = False
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return the change, or all changes of the chain."""
+        return tuple(link.change for link in self.links) if self.links else (self.change,)
+
+
+def change_item(delivery: Delivery, change: Change, book: Book) -> JournalItem:
+    """Return the item of a change."""
+    return JournalItem(delivery, change, [book.decode(one.moves) for one in change.alternatives])
+
+
+def chain_item(delivery: Delivery, changes: tuple[Change, ...], book: Book) -> JournalItem:
+    """Return the item of a chain; raise :class:`InvalidField` when it is none.
+
+    Its members are known again as members of this chain only: the digest of each covers all. So
+    none of them can be taken for the same change sent alone.
+    """
+    if not 1 <= len(changes) <= CHAIN_MAX:
+        raise InvalidField(f"a chain has 1 to {CHAIN_MAX} changes", field="changes")
+    if len({(change.app, change.request_id) for change in changes}) < len(changes):
+        raise InvalidField("each change of a chain has an id of its own", field="changes")
+    whole = blake2b(digest_size=16)
+    for change in changes:
+        whole.update(_framed(change.app) + _framed(change.request_id) + change.digest)
+    links = []
+    for number, change in enumerate(changes):
+        digest = blake2b(whole.digest() + number.to_bytes(4, "big"), digest_size=16).digest()
+        links.append(change_item(delivery, msgspec.structs.replace(change, digest=digest), book))
+    moves = [one for link in links for one in link.moves]
+    return JournalItem(delivery, links[0].change, moves, tuple(links))
+
+
+def _framed(text: str) -> bytes:
+    encoded = text.encode()
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+def keys(waiting: list[JournalItem]) -> list[RequestKey]:
+    """Return the idempotency keys of all changes."""
+    return [(change.app, change.request_id) for item in waiting for change in item.changes()]
+
+
+def moved(item: JournalItem) -> StaleOwner | DeadlineExceeded:
+    """Return what the one who asked is told when the journal, or its sender, has moved.
+
+    After a commit that went unheard nobody can say that nothing was committed.
+    """
+    if item.doubtful:
+        return DeadlineExceeded(
+            "the store was lost during the commit; the outcome is not known",
+            retry_after_s=0.1,
+        )
+    return StaleOwner("ownership moved to another node; nothing was committed", retry_after_s=0.1)

@@ -1,0 +1,108 @@
+"""Requests from outside in their two forms: JSON where they come from, msgpack where they go."""
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+
+from schemas.errors import ErrorBody, Internal, InvalidField, MalformedMessage, Rejected
+from schemas.operation import Operation
+from schemas.subjects import request_subject
+
+__all__ = (
+    "NONSENSE",
+    "Endpoint",
+    "decode_request",
+    "encode_request",
+    "made_no_sense",
+    "read_error",
+    "result_json",
+)
+
+_log = logging.getLogger(__name__)
+
+# What decoding bytes that were not made by us may raise.
+NONSENSE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+# The types of msgpack's binary format, in which finished JSON travels.
+_BINARY = (0xC4, 0xC5, 0xC6)
+_FIELD = re.compile(r"`\$\.([^`\[.]+)|field `([^`]+)`")
+
+_encode = msgspec.msgpack.Encoder().encode
+_error_decoder = msgspec.msgpack.Decoder(ErrorBody)
+_bytes_decoder = msgspec.msgpack.Decoder(bytes)
+
+
+class Endpoint:
+    """An operation with its decoders and its counts."""
+
+    __slots__ = (
+        "decode", "errors", "last_error", "operation", "processing_ms", "requests", "transcode",
+    )  # fmt: skip
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.decode = msgspec.json.Decoder(operation.request).decode
+        self.transcode = msgspec.msgpack.Decoder(operation.result).decode
+        self.requests = 0
+        self.errors = 0
+        self.last_error = ""
+        self.processing_ms = 0
+
+    @property
+    def subject(self) -> str:
+        """The subject with a wildcard for the app."""
+        return request_subject("*", self.operation.service, self.operation.verb)
+
+
+def decode_request(endpoint: Endpoint, data: bytes) -> Any:
+    """Return the request as its struct; raise the rejection that says what is wrong with it."""
+    try:
+        return endpoint.decode(data)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(f"the body is not JSON in UTF-8: {error}") from error
+
+
+def encode_request(message: Any) -> bytes:
+    """Return the bytes that the actor gets."""
+    try:
+        return _encode(message)
+    except OverflowError as error:
+        # JSON knows no limit; an integer of ours has 64 bits.
+        raise InvalidField("an integer of the body is out of range") from error
+
+
+def _invalid(error: msgspec.ValidationError) -> Rejected:
+    """Return the rejection, with the field that msgspec's message names."""
+    text = str(error)
+    found = _FIELD.search(text)
+    field = (found[1] or found[2]) if found else None
+    return InvalidField(text, field=field)
+
+
+def result_json(endpoint: Endpoint, body: msgspec.Raw) -> bytes:
+    """Return finished JSON as it is, and any other result turned into JSON.
+
+    Raise one of :data:`NONSENSE` when it is neither.
+    """
+    view = memoryview(body)
+    if view[0] in _BINARY:
+        return _bytes_decoder.decode(body)
+    return msgspec.json.encode(endpoint.transcode(body))
+
+
+def made_no_sense(endpoint: Endpoint) -> ErrorBody:
+    """Return our own fault, which is no reason to lose the answers that came with it."""
+    _log.exception("%s was answered with nonsense", endpoint.operation.name)
+    return Internal("the service made no sense of its own answer").body()
+
+
+def read_error(endpoint: Endpoint, body: msgspec.Raw) -> ErrorBody:
+    """Return the error that an actor answered."""
+    try:
+        return _error_decoder.decode(body)
+    except NONSENSE:
+        return made_no_sense(endpoint)
