@@ -1,7 +1,7 @@
-"""Opening accounts and crediting them from outside."""
+"""Opening and closing accounts, and crediting them from outside."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import msgspec
 
@@ -10,11 +10,27 @@ from kernel.actor import BatchActor, Delivery
 from kernel.clock import Clock
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE, FactTable
 from kernel.randomness import IdFactory
-from schemas.accounts import AccountOpened, Deposit, DepositFunds, OpenAccount
-from schemas.change import Alternative, Change, Event, Fact
-from schemas.errors import NotFound, ZhihuiError
-from schemas.ledger import Moves, NewAccount, Posting, encode_moves
-from schemas.money import check_currency
+from schemas.accounts import (
+    AccountClosed,
+    AccountOpened,
+    CloseAccount,
+    Deposit,
+    DepositFunds,
+    OpenAccount,
+)
+from schemas.change import Alternative, Change, Event, Fact, unknown
+from schemas.errors import NotFound, SelfPayment, ZhihuiError
+from schemas.ledger import (
+    BALANCE_MAX_MINOR,
+    Moves,
+    NewAccount,
+    Posting,
+    StatusStep,
+    Step,
+    TransferStep,
+    encode_moves,
+)
+from schemas.money import CNY, check_currency
 
 __all__ = ("ACCOUNT_TABLE", "EXTERNAL_PREFIX", "AccountActor")
 
@@ -39,6 +55,7 @@ class AccountActor(BatchActor):
     accepts: ClassVar[dict[str, type[msgspec.Struct]]] = {
         "account.open": OpenAccount,
         "account.deposit": DepositFunds,
+        "account.close": CloseAccount,
     }
 
     def __init__(self, clock: Clock, ids: IdFactory) -> None:
@@ -46,6 +63,7 @@ class AccountActor(BatchActor):
         self._ids = ids
         self._open_decoder = msgspec.msgpack.Decoder(OpenAccount)
         self._deposit_decoder = msgspec.msgpack.Decoder(DepositFunds)
+        self._close_decoder = msgspec.msgpack.Decoder(CloseAccount)
 
     async def receive_batch(self, deliveries: list[Delivery]) -> None:
         """Forward each request to the journal, or refuse it."""
@@ -57,6 +75,8 @@ class AccountActor(BatchActor):
                     request_id, alternative = self._open(delivery, now)
                 elif envelope.type == "account.deposit":
                     request_id, alternative = self._deposit(delivery, now)
+                elif envelope.type == "account.close":
+                    request_id, alternative = self._close(delivery, now)
                 else:
                     raise LookupError(f"account has no handler for {envelope.type!r}")
             except ZhihuiError as error:
@@ -134,5 +154,37 @@ class AccountActor(BatchActor):
             encode_moves(Moves(postings=(posting,))),
             (Fact("deposit", row),),
             (Event("deposit.succeeded", deposit_id, answer),),
+            answer,
+        )
+
+    def _close(self, delivery: Delivery, now: datetime) -> tuple[str, Alternative]:
+        app = delivery.envelope.app
+        request = self._close_decoder.decode(delivery.envelope.body)
+        account_id, target = request.account_id, request.transfer_to
+        if target == account_id:
+            raise SelfPayment(f"account {target!r} cannot pay itself", field="transfer_to")
+        steps: tuple[Step, ...] = (StatusStep(account_id, "closed", app),)
+        transferred = 0
+        if target is not None:
+            # All that is there, whatever that is when the ledger comes to it.
+            sweep = TransferStep(
+                account_id, target, BALANCE_MAX_MINOR, CNY, keep_minor=0, owner=app,
+                name="sweep", fields=("account_id", "transfer_to"),
+            )  # fmt: skip
+            steps = (sweep, *steps)
+            transferred = cast("int", unknown("sweep.amount"))
+        answer = _json.encode(
+            AccountClosed(
+                account_id=account_id,
+                status="closed",
+                transfer_to=target,
+                transferred_minor=transferred,
+                closed_at=now,
+            )
+        ).decode()
+        return request.request_id, Alternative(
+            encode_moves(Moves(steps=steps)),
+            (),
+            (Event("account.closed", account_id, answer),),
             answer,
         )

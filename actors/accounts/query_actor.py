@@ -1,50 +1,42 @@
 """Reads of accounts, statements and payments: as committed, and never on the journal's path."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec
 
+from actors.holds import fetch_holds, public_hold
 from kernel.actor import BatchActor, Delivery
-from kernel.store import Store
+from kernel.store import Query, Store, Where
 from schemas.accounts import Account, GetAccount, GetStatement, Statement, StatementEntry
 from schemas.errors import InvalidField, NotFound, ZhihuiError
+from schemas.holds import GetHold, Hold
 from schemas.payments import GetPayment, Payment
 
 __all__ = ("QueryActor",)
 
-_ACCOUNTS = """
-SELECT account_id, app, holder, type, asset, status, posted_minor, opened_at
-  FROM zhihui.account JOIN zhihui.balance USING (account_id) WHERE account_id = ANY($1)
-"""
-_ENTRIES = """
-SELECT e.number, e.amount_minor, e.balance_after_minor, c.operation,
-       CASE WHEN c.app = $4 THEN c.request_id ELSE '' END, c.at
-  FROM zhihui.entry AS e JOIN zhihui.change AS c ON c.seq = e.change_seq
- WHERE e.account_id = $1 AND e.number > $2 ORDER BY e.number LIMIT $3
-"""
-_PAYMENTS = """
-SELECT payment_id, request_id, method, status, payer, payee, amount_minor, currency, reference,
-       created_at
-  FROM zhihui.payment WHERE payment_id = $1 AND app = $2
-"""
-_BY_REQUEST = """
-SELECT p.payment_id, p.request_id, p.method, p.status, p.payer, p.payee, p.amount_minor,
-       p.currency, p.reference, p.created_at
-  FROM zhihui.change AS c
-  JOIN zhihui.event AS e ON e.change_seq = c.seq AND e.type = 'payment.succeeded'
-  JOIN zhihui.payment AS p ON p.payment_id = e.subject
- WHERE c.app = $2 AND c.request_id = $1 ORDER BY p.payment_id LIMIT 1
-"""
+_ACCOUNT = ("account_id", "app", "holder", "type", "asset", "status", "opened_at")
+_BALANCE = ("account_id", "posted_minor", "held_minor")
+_ENTRY = ("number", "amount_minor", "balance_after_minor", "change_seq")
+_CHANGE = ("seq", "app", "request_id", "operation", "at")
+_PAYMENT = Payment.__struct_fields__
+
+_Row = tuple[Any, ...]
+
+
+class _PaymentId(msgspec.Struct):
+    payment_id: str
 
 
 class QueryActor(BatchActor):
-    """Answer reads from the read pool; all accounts of a batch come in one query."""
+    """Answer reads from the read pool; all accounts of a batch come together."""
 
     kind = "query"
     accepts: ClassVar[dict[str, type[msgspec.Struct]]] = {
         "account.get": GetAccount,
         "account.statement": GetStatement,
         "payment.get": GetPayment,
+        "hold.get": GetHold,
     }
 
     def __init__(self, store: Store) -> None:
@@ -57,53 +49,77 @@ class QueryActor(BatchActor):
         """Answer each read."""
         wanted = [(one, self._decoders[one.envelope.type].decode(one.envelope.body))
                   for one in deliveries]  # fmt: skip
-        ids = {request.account_id for _, request in wanted if not isinstance(request, GetPayment)}
-        accounts = await self._accounts(ids) if ids else {}
+        accounts = await self._accounts(
+            {one.account_id for _, one in wanted if isinstance(one, GetAccount | GetStatement)}
+        )
+        holds = await fetch_holds(
+            self._store, {one.hold_id for _, one in wanted if isinstance(one, GetHold)}
+        )
         for delivery, request in wanted:
+            app = delivery.envelope.app
             try:
-                delivery.reply(await self._answer(delivery, request, accounts))
+                if isinstance(request, GetPayment):
+                    delivery.reply(await self._payment(app, request))
+                elif isinstance(request, GetHold):
+                    delivery.reply(_hold(app, request, holds))
+                else:
+                    row = accounts.get(request.account_id)
+                    if row is None or row[1] != app:
+                        raise NotFound(
+                            f"account {request.account_id!r} does not exist", field="account_id"
+                        )
+                    if isinstance(request, GetStatement):
+                        delivery.reply(await self._statement(app, request, row[4]))
+                    else:
+                        delivery.reply(_account(row))
             except ZhihuiError as error:
                 delivery.fail(error)
 
-    async def _accounts(self, ids: set[str]) -> dict[str, Any]:
-        return {row[0]: row for row in await self._store.read_rows(_ACCOUNTS, list(ids))}
+    async def _accounts(self, ids: set[str]) -> dict[str, _Row]:
+        """Return the accounts that exist, each with what its balance says at the end."""
+        if not ids:
+            return {}
+        balances = {row[0]: row[1:] for row in await self._by_key("balance", _BALANCE, ids)}
+        return {
+            row[0]: row + balances[row[0]]
+            for row in await self._by_key("account", _ACCOUNT, ids)
+            if row[0] in balances
+        }
 
-    async def _answer(
-        self, delivery: Delivery, request: Any, accounts: dict[str, Any]
-    ) -> msgspec.Struct:
-        app = delivery.envelope.app
-        if isinstance(request, GetPayment):
-            return await self._payment(app, request)
-        row = accounts.get(request.account_id)
-        if row is None or row[1] != app:
-            raise NotFound(f"account {request.account_id!r} does not exist", field="account_id")
-        if isinstance(request, GetStatement):
-            return await self._statement(app, request, row[4])
-        return Account(
-            account_id=row[0],
-            holder=row[2],
-            type=row[3],
-            currency=row[4],
-            status=row[5],
-            posted_minor=row[6],
-            available_minor=row[6],
-            opened_at=row[7],
-        )
+    async def _by_key(
+        self, table: str, columns: tuple[str, ...], keys: Iterable[Any]
+    ) -> list[_Row]:
+        where = (Where(columns[0], "in", list(keys)),)
+        return await self._store.fetch(Query(table=table, columns=columns, where=where))
 
     async def _statement(self, app: str, request: GetStatement, currency: str) -> Statement:
-        rows = await self._store.read_rows(
-            _ENTRIES, request.account_id, request.after, request.limit + 1, app
+        rows = await self._store.fetch(
+            Query(
+                table="entry",
+                columns=_ENTRY,
+                where=(
+                    Where("account_id", "=", request.account_id),
+                    Where("number", ">", request.after),
+                ),
+                order_by=("number",),
+                limit=request.limit + 1,
+            )
         )
+        page = rows[: request.limit]
+        changes = {
+            row[0]: row[1:] for row in await self._by_key("change", _CHANGE, {e[3] for e in page})
+        }
         entries = [
             StatementEntry(
-                number=row[0],
-                amount_minor=row[1],
-                balance_after_minor=row[2],
-                operation=row[3],
-                request_id=row[4],
-                at=row[5],
+                number=number,
+                amount_minor=amount,
+                balance_after_minor=after,
+                operation=changes[seq][2],
+                # The id of another app's request is that app's business.
+                request_id=changes[seq][1] if changes[seq][0] == app else "",
+                at=changes[seq][3],
             )
-            for row in rows[: request.limit]
+            for number, amount, after, seq in page
         ]
         return Statement(
             account_id=request.account_id,
@@ -115,25 +131,63 @@ class QueryActor(BatchActor):
     async def _payment(self, app: str, request: GetPayment) -> Payment:
         if (request.payment_id is None) == (request.request_id is None):
             raise InvalidField("give either payment_id or request_id, not both", field="payment_id")
-        query, wanted = (
-            (_PAYMENTS, request.payment_id)
-            if request.payment_id is not None
-            else (_BY_REQUEST, request.request_id)
+        if request.payment_id is not None:
+            field, wanted = "payment_id", request.payment_id
+            where: tuple[Where, ...] = (Where("payment_id", "=", wanted), Where("app", "=", app))
+        else:
+            assert request.request_id is not None
+            field, wanted = "request_id", request.request_id
+            where = await self._made_by(app, wanted)
+        # Not ordered by the store, which might then walk all payments in that order.
+        rows = (
+            await self._store.fetch(Query(table="payment", columns=_PAYMENT, where=where))
+            if where
+            else []
         )
-        rows = await self._store.read_rows(query, wanted, app)
-        if not rows:
-            field = "payment_id" if request.payment_id is not None else "request_id"
-            raise NotFound(f"no payment with {field} {wanted!r}", field=field)
-        row = rows[0]
-        return Payment(
-            payment_id=row[0],
-            request_id=row[1],
-            method=row[2],
-            status=row[3],
-            payer=row[4],
-            payee=row[5],
-            amount_minor=row[6],
-            currency=row[7],
-            reference=row[8],
-            created_at=row[9],
+        if rows:
+            return Payment(**dict(zip(_PAYMENT, min(rows), strict=True)))
+        raise NotFound(f"no payment with {field} {wanted!r}", field=field)
+
+    async def _made_by(self, app: str, request_id: str) -> tuple[Where, ...]:
+        """Return the conditions on the payment that a request made, or none when it made none.
+
+        Payments have no index by request, which each of them would have to pay for. The request is
+        remembered with its answer, and that of `payment.create` is the payment. Others are found by
+        the number of their change, which costs the read of a few pages.
+        """
+        rows = await self._store.fetch(
+            Query(
+                table="change",
+                columns=("operation", "outcome", "answer", "seq"),
+                where=(Where("app", "=", app), Where("request_id", "=", request_id)),
+            )
         )
+        if not rows or rows[0][1] != "committed":
+            return ()
+        operation, _, answer, seq = rows[0]
+        if operation == "payment.create":
+            made = msgspec.json.decode(answer, type=_PaymentId)
+            return (Where("payment_id", "=", made.payment_id), Where("app", "=", app))
+        return (Where("change_seq", "=", seq), Where("app", "=", app))
+
+
+def _account(row: _Row) -> Account:
+    account_id, _, holder, type_, currency, status, opened_at, posted_minor, held_minor = row
+    return Account(
+        account_id=account_id,
+        holder=holder,
+        type=type_,
+        currency=currency,
+        status=status,
+        posted_minor=posted_minor,
+        available_minor=posted_minor - held_minor,
+        held_minor=held_minor,
+        opened_at=opened_at,
+    )
+
+
+def _hold(app: str, request: GetHold, holds: dict[str, Any]) -> Hold:
+    row = holds.get(request.hold_id)
+    if row is None or row.app != app:
+        raise NotFound(f"hold {request.hold_id!r} does not exist", field="hold_id")
+    return public_hold(row)
