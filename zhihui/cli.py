@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from zhihui.commands import audit, call, migrate, node, status, tools, up
+from zhihui.commands import app as app_commands
+from zhihui.commands import audit, call, deadletter, events, migrate, node, status, tools, up
 from zhihui.commands.console import errors
 from zhihui.errors import SetupError
 
@@ -16,6 +17,7 @@ _EXAMPLES = """\
 ```
 zhihui up                     start everything here, and stay until Ctrl-C
 zhihui call city-park account.open '{"request_id":"r-1","holder":"Li Lei"}'
+zhihui app add city-park      let a backend connect, with a key of its own
 zhihui status                 is it ready, and what has it done
 zhihui audit                  prove the books from the database alone
 ```
@@ -43,9 +45,12 @@ _TRY = "Try and measure"
 app.command(rich_help_panel=_RUN)(up.up)
 app.command(rich_help_panel=_RUN)(node.node)
 app.command(rich_help_panel=_RUN)(migrate.migrate)
+app.add_typer(app_commands.apps, rich_help_panel=_USE)
 app.command(rich_help_panel=_USE, epilog=call.EXAMPLES)(call.call)
 app.command(rich_help_panel=_USE)(status.status)
 app.command(rich_help_panel=_USE)(audit.audit)
+app.add_typer(events.events, rich_help_panel=_USE)
+app.add_typer(deadletter.deadletters, rich_help_panel=_USE)
 app.command(rich_help_panel=_USE)(tools.schema)
 app.command(rich_help_panel=_TRY)(tools.demo)
 app.command(rich_help_panel=_TRY)(tools.bench)

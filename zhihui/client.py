@@ -2,39 +2,39 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import anyio
 import msgspec
 import nats.errors
 import orjson
-from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
+from kernel.address import has_user, without_password
 from kernel.clock import Clock, SystemClock
+from kernel.nats_security import SecureClient, denied_subject, is_denied
 from kernel.randomness import IdFactory, SystemRandomness
-from schemas.accounts import (
-    Account,
-    AccountOpened,
-    Deposit,
-    DepositFunds,
-    GetAccount,
-    GetStatement,
-    OpenAccount,
-    Statement,
-)
 from schemas.errors import (
     DeadlineExceeded,
     ErrorBody,
+    Forbidden,
     Internal,
+    InvalidField,
     NotReady,
     Unavailable,
+    ZhihuiError,
     error_from_body,
 )
-from schemas.payments import CreatePayment, GetPayment, Payment
-from schemas.subjects import request_subject
+from schemas.identifiers import APP_PATTERN
+from schemas.requests import intake_subject
+from schemas.subjects import inbox_prefix, request_subject
+from zhihui._kept import check_kept
+from zhihui.access.settings import CREDENTIALS_VARIABLE, app_security, operator_security
 from zhihui.embedded.data_dir import DEFAULT_DATA_DIR, find_running
+from zhihui.services import Accounts, Holds, Payments
 
 __all__ = (
     "ATTEMPT_S_MAX",
@@ -46,6 +46,7 @@ __all__ = (
     "RETRY_S_MAX",
     "Accounts",
     "Client",
+    "Holds",
     "Payments",
 )
 
@@ -61,6 +62,8 @@ RETRY_S = 0.1
 RETRY_S_MAX = 1.0
 
 T = TypeVar("T")
+
+_APP = re.compile(APP_PATTERN)
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -84,38 +87,75 @@ class Client:
 
     Without ``url`` it goes where ``ZHIHUI_NATS_URL`` says, else to what `zhihui up` runs on the
     data directory ``.zhihui`` here, else to NATS's own default port.
+
+    ``credentials`` is the path of the file that `zhihui app add` wrote. Without it, a user in
+    ``url`` is taken, then the file that ``ZHIHUI_CREDENTIALS`` names, then the operator's access to
+    what runs here. NATS verifies them, and :class:`~schemas.errors.Forbidden` is raised for what
+    they do not allow: at the start for another app, at a call for another app's subject.
     """
 
     def __init__(
-        self, *, app: str, url: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        *,
+        app: str,
+        url: str | None = None,
+        credentials: Path | str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
+        if not _APP.match(app):
+            raise InvalidField(
+                f"{app!r} cannot be an app: lower-case letters, digits, - and _, 32 at most",
+                field="app",
+            )
         self.app = app
         self.accounts = Accounts(self)
+        self.holds = Holds(self)
         self.payments = Payments(self)
         self._url = url or _default_url()
+        # A user that the caller wrote into the address is meant, one found on this machine is not.
+        given = credentials or (
+            "" if url and has_user(url) else os.environ.get(CREDENTIALS_VARIABLE, "")
+        )
+        self._security = app_security(str(given)) if given else operator_security(self._url)
+        self._refused = ""
         self._timeout_s = timeout_s
-        self._nats = NatsClient()
+        self._nats = SecureClient()
         self._clock: Clock = SystemClock()
         self._ids = IdFactory(self._clock, SystemRandomness())
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        # By the last token of the reply subject: where the request went, and who waits.
+        self._waiting: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
         self._next_token = 0
 
     async def __aenter__(self) -> Self:
         try:
-            await self._nats.connect(
+            await self._nats.connect_secure(
                 self._url,
+                self._security,
                 name=f"zhihui-client:{self.app}",
+                inbox_prefix=inbox_prefix(self.app),
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_WAIT_S,
                 connect_timeout=CONNECT_TIMEOUT_S,
-                error_cb=_ignore,
+                error_cb=self._on_error,
                 disconnected_cb=self._on_disconnect,
+                reconnected_cb=self._on_reconnect,
+                closed_cb=self._on_closed,
             )
+            self._inbox = self._nats.new_inbox()
+            await self._nats.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+            # A subscription that is not allowed is refused before a round trip after it ends. Two
+            # of them, because nats-py sends the ping of the first ahead of what is still queued.
+            await self._nats.flush(CONNECT_TIMEOUT_S)
+            await self._nats.flush(CONNECT_TIMEOUT_S)
+            self._check_access()
+        except ZhihuiError as error:
+            await self._nats.close()
+            address = without_password(self._url)
+            raise type(error)(f"cannot connect to NATS at {address}: {error.message}") from error
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await self._nats.close()
-            raise NotReady(f"cannot connect to NATS at {self._url}: {error}") from error
-        self._inbox = self._nats.new_inbox()
-        await self._nats.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+            address = without_password(self._url)
+            raise NotReady(f"cannot connect to NATS at {address}: {error}") from error
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -140,6 +180,31 @@ class Client:
         payload = orjson.dumps(body, default=msgspec.to_builtins)
         return orjson.loads(await self._call(service, verb, payload, timeout_s))
 
+    async def publish(
+        self,
+        service: str,
+        verb: str,
+        body: Mapping[str, Any] | msgspec.Struct,
+        *,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Hand a request over, to be done even if no node runs now; return when it is kept.
+
+        ``body`` must hold its ``request_id``; the answer is the event ``request.succeeded`` or
+        ``request.rejected``. When :class:`~schemas.errors.Unavailable` is raised it may not be
+        kept: send it again with the same request id.
+        """
+        payload = orjson.dumps(body, default=msgspec.to_builtins)
+        # The same in all attempts, so that the stream keeps one of them.
+        headers = {"Nats-Msg-Id": self._ids.new("msg")}
+
+        async def attempt(subject: str, payload: bytes, left_s: float) -> bytes:
+            answer = await self.request_raw(subject, payload, timeout_s=left_s, headers=headers)
+            check_kept(answer)
+            return answer
+
+        await self._retried(attempt, intake_subject(self.app, service, verb), payload, timeout_s)
+
     async def typed_call(
         self, service: str, verb: str, request: msgspec.Struct, result: type[T]
     ) -> T:
@@ -155,13 +220,31 @@ class Client:
         self, service: str, verb: str, payload: bytes, timeout_s: float | None
     ) -> bytes:
         subject = request_subject(self.app, service, verb)
+        return await self._retried(self._attempt, subject, payload, timeout_s)
+
+    async def _retried(
+        self,
+        attempt: Callable[[str, bytes, float], Awaitable[bytes]],
+        subject: str,
+        payload: bytes,
+        timeout_s: float | None,
+    ) -> bytes:
         give_up_s = self._clock.monotonic_s() + (timeout_s or self._timeout_s)
         backoff_s = RETRY_S
+        unknown = False
         while True:
             left_s = max(give_up_s - self._clock.monotonic_s(), 0.001)
             try:
-                return await self._attempt(subject, payload, min(left_s, ATTEMPT_S_MAX))
+                return await attempt(subject, payload, min(left_s, ATTEMPT_S_MAX))
+            except Forbidden as error:
+                if unknown:
+                    # Access was taken away meanwhile; that must not read as if nothing was done.
+                    raise DeadlineExceeded(
+                        f"{error.message}; the outcome of what was sent before is not known"
+                    ) from error
+                raise
             except Unavailable as error:
+                unknown = unknown or isinstance(error, DeadlineExceeded)
                 pause_s = max(error.retry_after_s or 0.0, backoff_s)
                 if self._clock.monotonic_s() + pause_s >= give_up_s:
                     raise
@@ -190,13 +273,15 @@ class Client:
     ) -> bytes:
         """Send bytes once and return the bytes of the reply.
 
-        The deadline travels with the request. Raise :class:`DeadlineExceeded` without an answer and
-        :class:`NotReady` when nobody listens or the connection is down.
+        The deadline travels with the request. Raise :class:`DeadlineExceeded` without an answer,
+        :class:`NotReady` when nobody listens or the connection is down, and :class:`Forbidden` when
+        the credentials do not allow the subject.
         """
+        self._check_access()
         self._next_token += 1
         token = str(self._next_token)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = future
+        self._waiting[token] = (subject.lower(), future)
         deadline_ms = self._clock.now_ms() + int(timeout_s * 1000)
         all_headers = {"Zh-Deadline-Ms": str(deadline_ms), **(headers or {})}
         try:
@@ -216,20 +301,51 @@ class Client:
             raise NotReady("no service listens", retry_after_s=0.5)
         return message.data
 
+    def _check_access(self) -> None:
+        if self._refused:
+            raise Forbidden(self._refused)
+
+    async def _on_error(self, error: Exception) -> None:
+        """Tell those who wait what the server refused; other errors show in the calls they hit."""
+        denied = denied_subject(error)
+        if denied is not None and denied[0] == "publish":
+            reason = f"the credentials do not allow to publish to {denied[1]!r}"
+            self._fail(Forbidden(reason), subject=denied[1])
+        elif denied is not None:
+            self._refuse(f"the credentials are not those of the app {self.app!r}")
+        elif is_denied(error):
+            self._refuse("NATS does not accept the credentials any more")
+
+    async def _on_closed(self) -> None:
+        error = self._nats.last_error
+        if error is not None and is_denied(error):
+            self._refuse("NATS does not accept the credentials any more")
+
+    async def _on_reconnect(self) -> None:
+        self._refused = ""
+
     async def _on_disconnect(self) -> None:
         # Answers sent meanwhile are lost, so nobody should go on waiting for one.
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(
-                    DeadlineExceeded(
-                        "the connection was lost; the outcome is not known", retry_after_s=RETRY_S
-                    )
-                )
+        self._fail(
+            DeadlineExceeded(
+                "the connection was lost; the outcome is not known", retry_after_s=RETRY_S
+            )
+        )
+
+    def _refuse(self, reason: str) -> None:
+        self._refused = reason
+        self._fail(Forbidden(reason))
+
+    def _fail(self, error: ZhihuiError, *, subject: str = "") -> None:
+        """Raise ``error`` where a request waits, or only where it went to ``subject``."""
+        for sent_to, future in self._waiting.values():
+            if not future.done() and (not subject or subject == sent_to):
+                future.set_exception(error)
 
     async def _on_answer(self, message: Msg) -> None:
-        future = self._waiting.get(message.subject.rsplit(".", 1)[1])
-        if future is not None and not future.done():
-            future.set_result(message)
+        waiting = self._waiting.get(message.subject.rsplit(".", 1)[1])
+        if waiting is not None and not waiting[1].done():
+            waiting[1].set_result(message)
 
 
 def _default_url() -> str:
@@ -238,82 +354,3 @@ def _default_url() -> str:
         return given
     running = find_running(DEFAULT_DATA_DIR)
     return running.nats_url if running else "nats://127.0.0.1:4222"
-
-
-async def _ignore(error: Exception) -> None:
-    """Errors of the connection show in the calls that they hit."""
-    del error
-
-
-class Accounts:
-    """The account service, typed."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def open(
-        self, *, holder: str, type: str = "customer", request_id: str | None = None  # noqa: A002 - the field's name on the wire
-    ) -> AccountOpened:  # fmt: skip
-        """Open an account with a balance of zero."""
-        request = msgspec.convert(
-            {
-                "request_id": request_id or self._client.new_request_id(),
-                "holder": holder,
-                "type": type,
-            },
-            OpenAccount,
-        )
-        return await self._client.typed_call("account", "open", request, AccountOpened)
-
-    async def get(self, account_id: str) -> Account:
-        """Read an account and its balance."""
-        request = GetAccount(account_id=account_id)
-        return await self._client.typed_call("account", "get", request, Account)
-
-    async def deposit(
-        self, account_id: str, amount_minor: int, *, source: str, request_id: str | None = None
-    ) -> Deposit:
-        """Credit an account from a named external source; ``amount_minor`` in fen."""
-        request = DepositFunds(
-            request_id=request_id or self._client.new_request_id(),
-            account_id=account_id,
-            amount_minor=amount_minor,
-            source=source,
-        )
-        return await self._client.typed_call("account", "deposit", request, Deposit)
-
-    async def statement(self, account_id: str, *, after: int = 0, limit: int = 100) -> Statement:
-        """Read a page of entries, those numbered above ``after``."""
-        request = GetStatement(account_id=account_id, after=after, limit=limit)
-        return await self._client.typed_call("account", "statement", request, Statement)
-
-
-class Payments:
-    """The payment service, typed."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def create(
-        self,
-        *,
-        payer: str,
-        payee: str,
-        amount_minor: int,
-        reference: str = "",
-        request_id: str | None = None,
-    ) -> Payment:
-        """Pay from one account to another at once; ``amount_minor`` in fen."""
-        request = CreatePayment(
-            request_id=request_id or self._client.new_request_id(),
-            payer=payer,
-            payee=payee,
-            amount_minor=amount_minor,
-            reference=reference,
-        )
-        return await self._client.typed_call("payment", "create", request, Payment)
-
-    async def get(self, payment_id: str | None = None, *, request_id: str | None = None) -> Payment:
-        """Read a payment by its id, or find it by the id of the request that made it."""
-        request = GetPayment(payment_id=payment_id, request_id=request_id)
-        return await self._client.typed_call("payment", "get", request, Payment)

@@ -12,6 +12,8 @@ These never cross the wire: errors of requests stand in :mod:`schemas.errors`.
     ├── RootRefused          Postgres cannot be run by this user
     ├── NodeFailed           a node did not become ready, or keeps dying
     ├── NothingRuns          a command needs a running service and finds none
+    ├── AppRefused           an app cannot be added, revoked or given a key as asked
+    ├── LetterUnknown        there is no such dead letter
     └── MigrationFailed      the database's schema cannot be brought up to date
         └── DatabaseTooNew   it was made by a newer version of the program
 """
@@ -21,8 +23,10 @@ from collections.abc import Iterator
 
 __all__ = (
     "AlreadyRunning",
+    "AppRefused",
     "DataDirUnusable",
     "DatabaseTooNew",
+    "LetterUnknown",
     "MigrationFailed",
     "NodeFailed",
     "NothingRuns",
@@ -64,6 +68,14 @@ class NodeFailed(SetupError):
 
 class NothingRuns(SetupError):
     """A command needs a running service and finds none."""
+
+
+class AppRefused(SetupError):
+    """An app cannot be added, revoked or given a key as asked."""
+
+
+class LetterUnknown(SetupError):
+    """There is no such dead letter."""
 
 
 class MigrationFailed(SetupError):

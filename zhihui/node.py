@@ -13,24 +13,36 @@ import anyio.abc
 import msgspec
 
 from actors.accounts import ACCOUNT_TABLE, AccountActor, QueryActor
+from actors.events import EventQueryActor
+from actors.holds import HoldActor
 from actors.ledger import LedgerBook, LedgerStatistics
 from actors.payments import DEPOSIT_TABLE, PAYMENT_TABLE, PaymentActor
 from actors.scenario import DOCUMENT_TABLE, scenario_actor_factory
-from kernel.bus import BusStatistics
+from kernel.bus import Bus, BusStatistics
 from kernel.clock import Clock, SystemClock
 from kernel.dead_letter import DeadLetters, DeadLetterStatistics
 from kernel.discovery import Discovery
 from kernel.edge import Edge, EdgeStatistics
 from kernel.event_relay import EventRelay, EventRelayStatistics
 from kernel.host import BatchHost, Host, HostLimits, HostStatistics, KeyedHost
-from kernel.journal import Journal, JournalStatistics
+from kernel.intake import Intake, IntakeStatistics
+from kernel.jetstream import JetStreams
+from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, Journal, JournalStatistics
 from kernel.nats_bus import NatsBus
+from kernel.nats_security import NatsSecurity
 from kernel.node import Node, NodeContext, NodeStatistics
 from kernel.ownership import LEASE_S, Ownership, OwnershipStatistics
-from kernel.postgres_store import PostgresStore, StoreStatistics
+from kernel.partition import partition_of
+from kernel.postgres_store import PostgresStore
 from kernel.randomness import IdFactory, Randomness, SystemRandomness
+from kernel.store import Store
+from kernel.streams import Streams
+from kernel.throttle import Throttle, ThrottleStatistics
+from kernel.timers import TimerService, TimerStatistics
 from schemas.catalogue import BANK_OPERATIONS
 from schemas.errors import StaleOwner, ZhihuiError
+from schemas.ledger import Moves, encode_moves
+from schemas.subjects import CLUSTER_SUBJECT
 from zhihui.packs import bundled_packs
 from zhihui.version import VERSION
 
@@ -47,6 +59,7 @@ __all__ = (
     "ServiceStatistics",
     "run_node",
     "running_node",
+    "serving",
 )
 
 _log = logging.getLogger(__name__)
@@ -54,7 +67,7 @@ _log = logging.getLogger(__name__)
 SERVICE = "zhihui"
 DESCRIPTION = "Transaction engine of the scenario-finance platform."
 
-# The bounds of the steps of an ordered shutdown, seconds: 17 together at the very worst, a few
+# The bounds of the steps of an ordered shutdown, seconds: 21 together at the very worst, a few
 # tenths as a rule. A supervisor should wait 30 before it kills.
 DRAIN_S_MAX = 5.0
 FLUSH_S_MAX = 2.0
@@ -72,8 +85,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: str
     nats_url: str
     postgres_dsn: str
+    nats_security: NatsSecurity = NatsSecurity()
     # Longer than a lease, so that the partitions of a node that just died are waited for.
-    acquire_timeout_s: float = LEASE_S + 2.0
+    join_timeout_s: float = LEASE_S + 2.0
 
 
 class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +101,11 @@ class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostStatistics, ...]
     journal: JournalStatistics
     ledger: LedgerStatistics
-    store: StoreStatistics
+    store: msgspec.Struct
+    intake: IntakeStatistics
     relay: EventRelayStatistics
+    timers: TimerStatistics
+    throttle: ThrottleStatistics
     ownership: OwnershipStatistics
     dead_letters: DeadLetterStatistics
 
@@ -97,8 +114,8 @@ class RunningNode:
     """A node with all its parts; made by :func:`running_node`."""
 
     def __init__(
-        self, config: NodeConfig, bus: NatsBus, store: PostgresStore, clock: Clock,
-        randomness: Randomness,
+        self, config: NodeConfig, bus: Bus, store: Store, clock: Clock, randomness: Randomness,
+        streams: Streams | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self._bus = bus
@@ -106,10 +123,13 @@ class RunningNode:
         self._clock = clock
         ids = IdFactory(clock, randomness)
         name = config.name
-        self.ownership = Ownership(name, store, clock)
+        self.ownership = Ownership(name, ids.new(name), store, clock)
+        self.ownership.on_moved(self._tell_cluster)
         self.dead_letters = DeadLetters(name, store, clock, ids)
         self.node = Node(name, bus, self.ownership, clock)
-        self.relay = EventRelay(name, bus, store, clock, ids)
+        self._streams = streams or JetStreams(name, bus, ids)
+        self.relay = EventRelay(self._streams, store, clock, epoch=self._journal_epoch)
+        self.timers = TimerService(store, self.node, clock, self.ownership.owned)
         self._book = LedgerBook(store)
         self._journal = Journal(
             store,
@@ -134,7 +154,11 @@ class RunningNode:
                     dead_letters=self.dead_letters,
                 )
             )
-        self.edge = Edge(self.node, bus, clock, operations)
+        self.throttle = Throttle(clock, share=lambda: max(len(self.ownership.nodes), 1))
+        self.edge = Edge(self.node, bus, clock, operations, throttle=self.throttle)
+        self.intake = Intake(
+            self.node, self._streams, clock, self.edge.endpoints, encode_moves(Moves())
+        )
         self._misses = 0
         self._discovery = Discovery(
             bus,
@@ -160,7 +184,11 @@ class RunningNode:
             ),
             BatchHost(lambda: PaymentActor(clock, ids), clock=clock, dead_letters=letters),
             BatchHost(lambda: AccountActor(clock, ids), clock=clock, dead_letters=letters),
+            BatchHost(
+                lambda: HoldActor(self._store, clock, ids), clock=clock, dead_letters=letters
+            ),
             BatchHost(lambda: QueryActor(self._store), clock=clock, dead_letters=letters),
+            BatchHost(lambda: EventQueryActor(self._store), clock=clock, dead_letters=letters),
         )
 
     def is_ready(self) -> bool:
@@ -168,7 +196,6 @@ class RunningNode:
         return (
             self.edge.accepting
             and self._misses < MISSES_MAX
-            and self.ownership.statistics().lost == 0
             and not any(host.statistics().suspended for host in self.node.hosts)
         )
 
@@ -187,28 +214,47 @@ class RunningNode:
             journal=self._journal.statistics(),
             ledger=self._book.statistics(),
             store=self._store.statistics(),
+            intake=self.intake.statistics(),
             relay=self.relay.statistics(),
+            timers=self.timers.statistics(),
+            throttle=self.throttle.statistics(),
             ownership=self.ownership.statistics(),
             dead_letters=self.dead_letters.statistics(),
         )
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Own the partitions, start the actors, then open the doors."""
-        await self.ownership.acquire_all(self.config.acquire_timeout_s)
-        tasks.start_soon(self.ownership.keep)
+        """Start the actors, own a share of the partitions, then open the doors."""
         tasks.start_soon(self.dead_letters.run)
         tasks.start_soon(self.node.sweep)
         for host in self.node.hosts:
             tasks.start_soon(host.run)
+        # Before this node owns anything: from that moment on the others send to it.
         await self.node.open()
+        await self._bus.subscribe(CLUSTER_SUBJECT, self._on_cluster)
         await self._bus.round_trip_s(HEALTH_INTERVAL_S * 5)
+        await self.ownership.join(self.config.join_timeout_s)
+        tasks.start_soon(self.ownership.keep)
         tasks.start_soon(self.relay.run)
+        tasks.start_soon(self.timers.run)
+        await self.throttle.load(self._store)
+        tasks.start_soon(self.throttle.keep, self._store)
         tasks.start_soon(self._bus.watch, HEALTH_INTERVAL_S)
         tasks.start_soon(self._watch_health)
         await self._discovery.open()
         await self.edge.open()
+        tasks.start_soon(self.intake.run)
         # The server has our subscriptions when it answers a ping sent after them.
         await self._bus.round_trip_s(HEALTH_INTERVAL_S * 5)
+
+    def _tell_cluster(self) -> None:
+        # Only to save the others a second: they look by themselves.
+        with contextlib.suppress(ZhihuiError):
+            self._bus.publish(CLUSTER_SUBJECT, self.config.name.encode())
+
+    def _on_cluster(self, subject: str, reply: str, data: bytes, headers: bytes) -> None:
+        del subject, reply, headers
+        if data != self.config.name.encode():
+            self.ownership.look()
 
     async def _watch_health(self) -> None:
         while True:
@@ -225,15 +271,24 @@ class RunningNode:
     async def stop(self) -> None:
         """Close the doors, finish what is under way, flush; each step has a bound."""
         await _step("stop intake", self.edge.close_intake, FLUSH_S_MAX)
+        await _step("stop fetching", self.intake.stop, FLUSH_S_MAX)
+        await _step("stop timers", self.timers.stop, FLUSH_S_MAX)
+        if len(self.ownership.nodes) > 1:
+            await _step("hand over", self.ownership.hand_over_all, FLUSH_S_MAX)
         await _step("drain", self._drain, DRAIN_S_MAX)
+        self.edge.give_up()
         await _step("flush events", self._flush_events, FLUSH_S_MAX)
         await _step("flush dead letters", self.dead_letters.flush, FLUSH_S_MAX)
         await _step("flush bus", partial(self._bus.flush, FLUSH_S_MAX), FLUSH_S_MAX)
         await _step("close node", self.node.close, FLUSH_S_MAX)
 
+    def _journal_epoch(self) -> int | None:
+        return self.ownership.epoch(partition_of(JOURNAL_KIND, JOURNAL_KEY))
+
     async def _drain(self) -> None:
         while (
             self.edge.in_flight()
+            or self.intake.in_flight()
             or self.node.waiting()
             or any(host.waiting() for host in self.node.hosts)
         ):
@@ -241,6 +296,8 @@ class RunningNode:
 
     async def _flush_events(self) -> None:
         # Only what is committed already; the outbox keeps the rest for the next node.
+        if self._journal_epoch() is None:
+            return
         wanted = self._journal.statistics().event_seq
         while self.relay.statistics().cursor < wanted:
             self.relay.wake()
@@ -264,25 +321,34 @@ async def running_node(
 ) -> AsyncIterator[RunningNode]:
     """Run a node; ready when entered, stopped in order when left.
 
-    Raise :class:`~schemas.errors.NotReady` when a server is out of reach or another node owns the
-    partitions, and :class:`~schemas.errors.StaleOwner` from inside when it loses them.
+    Raise :class:`~schemas.errors.NotReady` when a server is out of reach or the other nodes do not
+    share, and :class:`~schemas.errors.StaleOwner` from inside when a newer process takes the name.
     """
     clock = clock or SystemClock()
     try:
         async with (
             PostgresStore(config.postgres_dsn, application=f"zhihui:{config.name}") as store,
-            NatsBus(config.nats_url, name=config.name, clock=clock) as bus,
+            NatsBus(
+                config.nats_url, name=config.name, clock=clock, security=config.nats_security
+            ) as bus,
         ):
             running = RunningNode(config, bus, store, clock, randomness or SystemRandomness())
-            stopping = anyio.Event()
-            async with anyio.create_task_group() as outer:
-                await outer.start(_serve, running, stopping)
-                try:
-                    yield running
-                finally:
-                    stopping.set()
+            async with serving(running):
+                yield running
     except BaseExceptionGroup as group:
         raise _cause(group) from group
+
+
+@contextlib.asynccontextmanager
+async def serving(running: RunningNode) -> AsyncIterator[None]:
+    """Let a node serve over ports that are open; stopped in order when left."""
+    stopping = anyio.Event()
+    async with anyio.create_task_group() as outer:
+        await outer.start(_serve, running, stopping)
+        try:
+            yield
+        finally:
+            stopping.set()
 
 
 async def _serve(
@@ -304,7 +370,7 @@ async def _serve(
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            await _step("release partitions", running.ownership.release, FLUSH_S_MAX)
+            await _step("leave", running.ownership.leave, FLUSH_S_MAX)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -67,6 +67,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     changes_committed: int
     changes_rejected: int
     holdings: tuple[Holding, ...]
+    holds: int = 0
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +139,8 @@ def _offences_table(check: CheckResult) -> Table:
 def _print_totals(totals: Totals, console: Console) -> None:
     console.print(
         f"{totals.accounts:,} accounts, {totals.payments:,} payments, "
-        f"{totals.deposits:,} deposits, {totals.entries:,} entries, {totals.events:,} events; "
+        f"{totals.deposits:,} deposits, {totals.holds:,} holds, {totals.entries:,} entries, "
+        f"{totals.events:,} events; "
         f"changes: {totals.changes_committed:,} committed, {totals.changes_rejected:,} rejected; "
         f"{totals.dead_letters:,} dead letters"
     )

@@ -25,7 +25,10 @@ _SETTINGS = (
     "SET LOCAL enable_nestloop = off",
 )
 
-_TABLES = ("account", "balance", "entry", "payment", "deposit", "event", "document", "dead_letter")
+_TABLES = (
+    "account", "account_status", "balance", "entry", "payment", "deposit", "hold", "hold_step",
+    "transfer", "event", "document", "dead_letter",
+)  # fmt: skip
 
 
 async def run_audit(
@@ -106,6 +109,7 @@ async def _totals(connection: asyncpg.Connection, rows: dict[str, int]) -> Total
         accounts=rows["account"],
         payments=rows["payment"],
         deposits=rows["deposit"],
+        holds=rows["hold"],
         entries=rows["entry"],
         events=rows["event"],
         documents=rows["document"],

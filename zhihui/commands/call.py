@@ -35,6 +35,15 @@ def call(
     nats_url: NatsUrl = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")] = 10.0,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="ZHIHUI_CREDENTIALS",
+            dir_okay=False,
+            help="The app's secret key, as `zhihui app add` wrote it; else as the operator.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Send one request and print its result as JSON.
 
@@ -43,7 +52,8 @@ def call(
     """
     service, verb = _parsed_operation(app, operation)
     fields = _parsed_body(sys.stdin.read() if body == "-" else body)
-    if not run_async(lambda: _run(app, service, verb, fields, nats_url, data_dir, timeout)):
+    url = nats_url_or_running(nats_url, data_dir)
+    if not run_async(lambda: _run(app, service, verb, fields, url, credentials, timeout)):
         raise typer.Exit(1)
 
 
@@ -84,8 +94,8 @@ async def _run(
     service: str,
     verb: str,
     fields: dict[str, Any],
-    nats_url: str,
-    data_dir: Path,
+    url: str,
+    credentials: Path | None,
     timeout_s: float,
 ) -> bool:
     import anyio
@@ -97,11 +107,12 @@ async def _run(
     from zhihui.embedded.servers import without_password
     from zhihui.errors import ServerUnreachable
 
-    url = nats_url_or_running(nats_url, data_dir)
     try:
         # The client keeps the time itself; connecting and closing are what this bounds.
         with anyio.fail_after(timeout_s + _CONNECT_MARGIN_S):
-            async with Client(app=app, url=url, timeout_s=timeout_s) as client:
+            async with Client(
+                app=app, url=url, credentials=credentials, timeout_s=timeout_s
+            ) as client:
                 result = await client.call(service, verb, fields)
     except ZhihuiError as error:
         _print_json(msgspec.to_builtins(error.body()), to_errors=True)

@@ -1,6 +1,7 @@
 """``zhihui node``: one node of the service on given servers."""
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -16,19 +17,32 @@ __all__ = ("node",)
 
 def node(
     name: Annotated[
-        str, typer.Option(help="Name of the node, unique among those on the same servers.")
-    ] = "n1",
+        str,
+        typer.Option(
+            help="Name of the node, unique among those on the same servers: a node that starts "
+            "under the name of another replaces it. By default made of the host's name and the "
+            "process id.",
+            show_default=False,
+        ),
+    ] = "",
     nats_url: NatsUrl = "",
     postgres_dsn: PostgresDsn = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Run one node of the service on servers that are there.
 
+    All nodes on the same servers share the work: start as many as wanted, stop any at any time.
     It writes one line of JSON to its output when it takes requests, and its log to its error
     output; SIGTERM ends it in order. `zhihui up` runs this for you.
     """
     _begin_log()
-    run_async(lambda: _run(name, nats_url, postgres_dsn, data_dir))
+    run_async(lambda: _run(name or _own_name(), nats_url, postgres_dsn, data_dir))
+
+
+def _own_name() -> str:
+    from zhihui.embedded.platform import host_token
+
+    return f"{host_token()}-{os.getpid()}"
 
 
 def _begin_log() -> None:
@@ -45,13 +59,16 @@ async def _run(name: str, nats_url: str, postgres_dsn: str, data_dir: Path) -> N
     import anyio
 
     from schemas.errors import ZhihuiError
+    from zhihui.access.settings import operator_security
     from zhihui.commands.signals import cancel_on_signal
     from zhihui.errors import NodeFailed, ungrouped
     from zhihui.node import NodeConfig, run_node
 
+    url = nats_url_or_running(nats_url, data_dir)
     config = NodeConfig(
         name=name,
-        nats_url=nats_url_or_running(nats_url, data_dir),
+        nats_url=url,
+        nats_security=operator_security(url),
         postgres_dsn=postgres_dsn_or_running(postgres_dsn, data_dir),
     )
     try:

@@ -15,7 +15,9 @@ _FIRST_REQUEST = """city-park account.open '{"request_id":"r-1","holder":"Li Lei
 
 def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    nodes: Annotated[int, typer.Option(hidden=True, min=1, max=16)] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, max=16, help="How many nodes share the work; see `zhihui status`.")
+    ] = 1,
 ) -> None:
     """Start NATS, Postgres and the service here, and run until Ctrl-C.
 

@@ -7,7 +7,9 @@
       run.json              where the running servers are found; gone when nothing runs
       ports.json            the ports of the last run, tried first at the next
       postgres/             the database; postgres.password, postgres.log beside it
-      nats/                 JetStream; nats.conf, nats.log beside it
+      nats/                 JetStream; nats.conf, nats.access.conf (who may connect),
+                            nats.password, nats.log beside it
+      credentials/          the keys of apps that were added here, for their owners to fetch
 """
 
 import contextlib
@@ -21,6 +23,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from kernel.address import without_password
 from zhihui.errors import AlreadyRunning, DataDirUnusable, NothingRuns
 
 __all__ = (
@@ -45,7 +48,7 @@ _START_TOLERANCE_S = 2.0
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where other commands find what runs on a data directory. Holds a password: mode 0600."""
+    """Where other commands find what runs on a data directory. Holds passwords: mode 0600."""
 
     pid: int
     nats_url: str
@@ -99,9 +102,10 @@ def _already_running(data_dir: Path) -> str:
             "another directory with --data-dir."
         )
     return (
-        f"zhihui is already running on {data_dir}: pid {running.pid}, NATS {running.nats_url}, "
-        f"since {running.started_at:%Y-%m-%d %H:%M:%S}Z. Use it as it is (zhihui status), stop it "
-        f"(Ctrl-C there, or kill {running.pid}), or choose another directory with --data-dir."
+        f"zhihui is already running on {data_dir}: pid {running.pid}, NATS "
+        f"{without_password(running.nats_url)}, since {running.started_at:%Y-%m-%d %H:%M:%S}Z. Use "
+        f"it as it is (zhihui status), stop it (Ctrl-C there, or kill {running.pid}), or choose "
+        "another directory with --data-dir."
     )
 
 

@@ -1,9 +1,12 @@
 """The whole service on one machine: servers, schema and nodes, started and stopped in order."""
 
+import re
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from zlib import crc32
 
 import anyio
 
@@ -20,7 +23,7 @@ from zhihui.embedded.servers import (
 from zhihui.errors import NodeFailed, ServerFailed, SetupError, ungrouped
 from zhihui.migrate import migrate
 
-__all__ = ("Platform", "running_platform")
+__all__ = ("Platform", "host_token", "running_platform")
 
 # Restart intensity: what dies more often than this has a cause that a restart does not mend. It is
 # also enough for a person who kills a process a few times to see what happens.
@@ -104,9 +107,10 @@ async def running_platform(
         applied = await migrate(pair.postgres_dsn)
         if applied:
             report(f"Schema    migrated to revision {applied[-1]}")
+        names = _node_names(nodes, data_dir, pair)
         processes = [
             NodeProcess(
-                f"n{number}",
+                name,
                 data_dir=data_dir.absolute(),
                 variables={
                     NATS_URL_VARIABLE: pair.nats_url,
@@ -114,7 +118,7 @@ async def running_platform(
                 },
                 arguments=node_arguments,
             )
-            for number in range(1, nodes + 1)
+            for name in names
         ]
         try:
             # Whoever runs a platform should be able to catch a plain error, their own as well.
@@ -136,6 +140,23 @@ async def running_platform(
                 async with anyio.create_task_group() as group:
                     for node in processes:
                         group.start_soon(node.stop)
+
+
+def _node_names(nodes: int, data_dir: Path, pair: ServerPair) -> list[str]:
+    """Return names that stay the same over restarts, so that a node takes over from itself at once.
+
+    On servers of their own n1, n2 and so on are enough. Given servers may be shared with platforms
+    of other machines and directories, whose nodes must not be taken for ours.
+    """
+    prefix = ""
+    if pair.nats is None or pair.postgres is None:
+        prefix = f"{host_token()}-{crc32(str(data_dir.absolute()).encode()):08x}-"
+    return [f"{prefix}n{number}" for number in range(1, nodes + 1)]
+
+
+def host_token() -> str:
+    """Return the name of this host in the form of a token of a NATS subject."""
+    return re.sub(r"[^a-z0-9-]", "-", socket.gethostname().lower())[:32]
 
 
 async def _keep_node(node: NodeProcess, report: Callable[[str], None]) -> None:

@@ -10,8 +10,17 @@ import anyio
 import asyncpg
 import msgspec
 import nats.errors
-from nats.aio.client import Client as NatsClient
 
+from kernel.address import without_password, without_user
+from kernel.nats_security import SecureClient
+from schemas.errors import ZhihuiError
+from zhihui.access.registry import allowed_apps, registry
+from zhihui.access.settings import (
+    NATS_CREDENTIALS_VARIABLE,
+    ServerTls,
+    operator_security,
+    server_tls,
+)
 from zhihui.embedded.data_dir import (
     Ports,
     RunFile,
@@ -20,9 +29,9 @@ from zhihui.embedded.data_dir import (
     write_ports,
     write_run_file,
 )
-from zhihui.embedded.nats_server import EmbeddedNats
+from zhihui.embedded.nats_server import EmbeddedNats, write_access
 from zhihui.embedded.postgres_server import EmbeddedPostgres
-from zhihui.errors import ServerUnreachable
+from zhihui.errors import ServerFailed, ServerUnreachable
 
 __all__ = (
     "NATS_URL_VARIABLE",
@@ -115,11 +124,17 @@ async def started_servers(
         if url:
             await check_nats(url)
         else:
-            nats_server = EmbeddedNats(data_dir, preferred_port=ports.nats)
+            nats_server = EmbeddedNats(
+                data_dir, preferred_port=ports.nats, tls=_server_tls(environment)
+            )
+            # Before anybody can connect: who may is as the database says.
+            async with registry(dsn) as connection:
+                write_access(data_dir, await allowed_apps(connection))
             await nats_server.start()
             stack.push_async_callback(nats_server.stop)
             url = nats_server.url
-        report(f"NATS      {without_password(url)}")
+        # Apps connect to it as somebody else than the nodes.
+        report(f"NATS      {without_user(url)}")
 
         write_ports(
             data_dir,
@@ -161,12 +176,13 @@ async def check_nats(url: str, timeout_s: float = _CHECK_TIMEOUT_S) -> None:
         # The exception that connect() raises says the same.
         return
 
-    client = NatsClient()
+    client = SecureClient()
     try:
         with anyio.fail_after(timeout_s):
             # Even without reconnecting, the library tries 60 times, two seconds apart.
-            await client.connect(
+            await client.connect_secure(
                 url,
+                operator_security(url),
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
@@ -174,6 +190,11 @@ async def check_nats(url: str, timeout_s: float = _CHECK_TIMEOUT_S) -> None:
             )
             await client.flush()
             await client.jetstream().account_info()
+    except ZhihuiError as error:
+        raise ServerUnreachable(
+            f"NATS at {without_password(url)}: {error.message}. Check {NATS_URL_VARIABLE} "
+            f"(nats://user:password@host:port) or {NATS_CREDENTIALS_VARIABLE}."
+        ) from None
     except (OSError, ValueError, nats.errors.Error) as error:
         raise ServerUnreachable(
             f"NATS at {without_password(url)} does not answer with JetStream: "
@@ -184,11 +205,11 @@ async def check_nats(url: str, timeout_s: float = _CHECK_TIMEOUT_S) -> None:
         await client.close()
 
 
-def without_password(address: str) -> str:
-    """Return a URL without its password, for people and logs."""
-    head, at, tail = address.rpartition("@")
-    scheme, separator, account = head.partition("://")
-    return f"{scheme}{separator}{account.partition(':')[0]}{at}{tail}" if at else address
+def _server_tls(environment: Mapping[str, str]) -> ServerTls | None:
+    try:
+        return server_tls(environment)
+    except ValueError as error:
+        raise ServerFailed(f"NATS cannot be started: {error}.") from None
 
 
 def _reason(error: Exception, timeout_s: float) -> str:
