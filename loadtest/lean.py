@@ -2,7 +2,8 @@
 
 It speaks the text protocol itself, writes once per turn of the event loop, listens on one wildcard
 inbox and knows its requests by an integer token in the reply subject. It does not reconnect: a lost
-connection ends a measurement. Use nats-py for anything that is not load.
+connection ends a measurement. It logs in with the user and password of the address and speaks no
+TLS. Use nats-py for anything that is not load.
 """
 
 import asyncio
@@ -177,7 +178,10 @@ class LeanClient(asyncio.Protocol):
                 self._ready.set_result(None)
         elif line.startswith(b"INFO "):
             # Sent once at the start and again whenever the cluster changes.
-            if self._connect_line:
+            if b'"tls_required":true' in line:
+                # Else the credentials would go out in plain text.
+                self._fail(LeanError("the server asks for TLS, which this client does not speak"))
+            elif self._connect_line:
                 self._write_control(self._connect_line + b"SUB %b.* 1\r\nPING\r\n" % self._inbox)
                 self._connect_line = b""
         elif line.startswith(b"-ERR"):
