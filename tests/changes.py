@@ -11,16 +11,19 @@ from actors.accounts import ACCOUNT_TABLE
 from actors.payments import DEPOSIT_TABLE, PAYMENT_TABLE, compose_payment
 from actors.scenario import DOCUMENT_TABLE
 from kernel.actor import Delivery
-from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE
-from schemas.change import Alternative, Change, Event, Fact
+from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_LINKED_TYPE, JOURNAL_TYPE
+from kernel.ownership import Ownership
+from schemas.change import Alternative, Change, Event, Fact, LinkedChanges
 from schemas.envelope import Envelope, Reply
 from schemas.errors import ErrorBody
 from schemas.ledger import Moves, NewAccount, Posting, encode_moves
 from schemas.pay import Pay
 
 __all__ = (
+    "AT",
     "FACT_TABLES",
     "Answers",
+    "OwnsAll",
     "change",
     "deposit",
     "document",
@@ -32,7 +35,7 @@ __all__ = (
 
 FACT_TABLES = (PAYMENT_TABLE, DEPOSIT_TABLE, ACCOUNT_TABLE, DOCUMENT_TABLE)
 
-_AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 _FAR_MS = 4_102_444_800_000
 
 _encode = msgspec.msgpack.encode
@@ -57,7 +60,7 @@ def open_account(
     asset: str = "CNY", holder: str = "holder",
 ) -> Alternative:  # fmt: skip
     """Return the opening of an account, with its row and its event."""
-    row = (account_id, app, holder, "customer", asset, floor, ceiling, "open", _AT)
+    row = (account_id, app, holder, "customer", asset, floor, ceiling, "open", AT)
     return Alternative(
         encode_moves(Moves(open=(NewAccount(account_id, app, asset, floor, ceiling),))),
         (Fact("account", row),),
@@ -71,7 +74,7 @@ def deposit(
     source: str = "external:cash",
 ) -> Alternative:  # fmt: skip
     """Return a deposit, with its row and its event."""
-    row = (deposit_id, app, account_id, source, amount, "CNY", _AT)
+    row = (deposit_id, app, account_id, source, amount, "CNY", AT)
     return Alternative(
         encode_moves(Moves(postings=(Posting(source, account_id, amount, "CNY"),))),
         (Fact("deposit", row),),
@@ -92,7 +95,7 @@ def payments(
             request_id=request_id,
             payment_id=f"pay-{app}-{request_id}{tag}-{number}",
             method="quick",
-            created_at=_AT,
+            created_at=AT,
         )
         for number, (payer, payee, amount) in enumerate(moves)
     ]
@@ -152,13 +155,25 @@ class Answers:
 
 
 def journal_delivery(
-    number: int, one: Change, answers: Answers, *, deadline_ms: int = _FAR_MS
+    number: int, one: Change | LinkedChanges, answers: Answers, *, deadline_ms: int = _FAR_MS
 ) -> Delivery:
-    """Return a change on its way to the journal."""
+    """Return a change, or a chain of changes, on its way to the journal."""
     body = msgspec.Raw(_encode(one))
+    if isinstance(one, Change):
+        type_, app = JOURNAL_TYPE, one.app
+    else:
+        type_, app = JOURNAL_LINKED_TYPE, one.changes[0].app
     return Delivery(
-        Envelope(
-            JOURNAL_KIND, JOURNAL_KEY, JOURNAL_TYPE, one.app, deadline_ms, "test", number, body
-        ),
-        answers,
+        Envelope(JOURNAL_KIND, JOURNAL_KEY, type_, app, deadline_ms, "test", number, body), answers
     )
+
+
+class OwnsAll(Ownership):
+    """Owns every partition under one epoch, for tests in which ownership never moves."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def epoch(self, partition: int) -> int | None:
+        """Return the one epoch."""
+        return self._epoch

@@ -14,7 +14,14 @@ __all__ = ("PAGES", "ROOT", "Block", "anchors", "blocks", "links", "rows")
 
 ROOT = Path(__file__).parents[1]
 
-PAGES = ("README.md", "docs/for-backends.md", "docs/operations.md", "docs/writing-a-pack.md")
+PAGES = (
+    "README.md",
+    "docs/access.md",
+    "docs/for-backends.md",
+    "docs/intake-and-events.md",
+    "docs/operations.md",
+    "docs/writing-a-pack.md",
+)
 
 # An example that is a file says so in its first line.
 _FILE_NAME = re.compile(r"# ([\w./-]+\.\w+)$")

@@ -141,7 +141,7 @@ class Terminal:
             if expected.strip():
                 self._expect_background(expected)
             self._running.pop().process.wait(_OUTPUT_S_MAX)
-        elif words[:2] in (["zhihui", "up"], ["zhihui", "node"]):
+        elif words[:2] in (["zhihui", "up"], ["zhihui", "node"]) or words[0] == "nats-server":
             output = self._folder / f"background-{len(self._running)}.txt"
             self._running.append(_Background(command, self.environment, self._folder, output))
             self._expect_background(expected)

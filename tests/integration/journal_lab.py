@@ -1,5 +1,6 @@
 """A journal on a real Postgres, without nodes and bus: what the tests of the journal share."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,17 +37,28 @@ OPENING = 1_000
 
 
 class JournalLab:
-    """A journal on a store of its own, with accounts a, b and c of 1,000 each."""
+    """A journal on a store of its own, with accounts a, b and c of 1,000 each.
+
+    Every lab is another process of the node n1: the one that joined last is the one that counts.
+    """
+
+    _instances = itertools.count(1)
 
     def __init__(self, dsn: str, store: PostgresStore) -> None:
         self.dsn = dsn
         self.store = store
         self.clock = SystemClock()
-        self.ownership = Ownership("n1", store, self.clock)
+        self.ownership = self.new_ownership()
         self.letters = DeadLetters(
             "n1", store, self.clock, IdFactory(self.clock, SeededRandomness(1))
         )
         self.journal = self.new_journal()
+
+    def new_ownership(self) -> Ownership:
+        """Replace the ownership by that of another process of the same name."""
+        instance = f"n1-{next(self._instances)}"
+        self.ownership = Ownership("n1", instance, self.store, self.clock)
+        return self.ownership
 
     def new_journal(self) -> Journal:
         """Replace the journal by one that remembers nothing, as after a restart."""
@@ -115,7 +127,7 @@ async def journal_lab(dsn: str) -> AsyncIterator[JournalLab]:
     """Yield a journal on a fresh database, and check the books at the end."""
     async with PostgresStore(dsn) as store:
         lab = JournalLab(dsn, store)
-        await lab.ownership.acquire_all(0.0)
+        await lab.ownership.join(0.0)
         await lab.journal.start()
         opened = await lab.decide(*(change(f"open-{n}", open_account(n)) for n in "abc"))
         funded = await lab.decide(

@@ -3,10 +3,10 @@
 import io
 
 import asyncpg
-import msgspec
 import pytest
 from rich.console import Console
 
+from tests.audit_holds import HOLD_CORRUPTIONS, HOLDS, Corruption
 from zhihui.audit import AuditReport, Holding, print_report, run_audit
 from zhihui.audit.checks import CHECKS
 
@@ -57,14 +57,6 @@ SELECT seq, change_seq, 'shop', type, subject, '{}', now()
        ) AS v(seq, change_seq, type, subject);
 INSERT INTO zhihui.event_cursor VALUES ('ZHIHUI_EVENTS', 10);
 """
-
-
-class Corruption(msgspec.Struct, frozen=True, kw_only=True):
-    """Damage to the ledger, and the rows that each failing check must name."""
-
-    name: str
-    sql: str
-    named: dict[str, tuple[str, ...]]
 
 
 _CORRUPTIONS = (
@@ -310,9 +302,9 @@ async def _execute(dsn: str, *scripts: str) -> None:
         await connection.close()
 
 
-async def _damage(dsn: str, sql: str) -> None:
+async def _damage(dsn: str, sql: str, *more: str) -> None:
     # The role of a replica fires no triggers: the only way to write what the database refuses.
-    await _execute(dsn, _LEDGER, "SET session_replication_role = replica", sql)
+    await _execute(dsn, _LEDGER, *more, "SET session_replication_role = replica", sql)
 
 
 def _named(report: AuditReport) -> dict[str, tuple[str, ...]]:
@@ -362,7 +354,7 @@ async def test_damage_is_found_and_named(postgres_dsn: str, corruption: Corrupti
 
 def test_every_check_can_fail() -> None:
     """No check is without a kind of damage that it alone or with others finds."""
-    found = {name for corruption in _CORRUPTIONS for name in corruption.named}
+    found = {name for corruption in (*_CORRUPTIONS, *HOLD_CORRUPTIONS) for name in corruption.named}
     assert found == {check.name for check in CHECKS}
 
 
@@ -379,6 +371,26 @@ async def test_an_offence_says_what_was_found_and_expected(postgres_dsn: str) ->
     assert (offence.account_id, offence.change_seq) == ("anna", 7)
     assert offence.found == "amount -1000, balance after 8999"
     assert offence.expected == "balance after 9000"
+
+
+async def test_a_correct_ledger_with_holds_holds(postgres_dsn: str) -> None:
+    """Holds in every status, frozen and closed accounts and a transfer pass as well."""
+    await _execute(postgres_dsn, _LEDGER, HOLDS)
+    report = await run_audit(postgres_dsn)
+    assert _named(report) == {}
+    assert report.totals.holds == 6
+    rows = {check.name: check.rows for check in report.checks}
+    assert rows["hold_steps"] == 6 + 12
+
+
+@pytest.mark.parametrize("corruption", HOLD_CORRUPTIONS, ids=lambda corruption: corruption.name)
+async def test_damage_to_holds_is_found_and_named(
+    postgres_dsn: str, corruption: Corruption
+) -> None:
+    """Each kind of damage to holds and statuses fails exactly the checks that speak of it."""
+    await _damage(postgres_dsn, corruption.sql, HOLDS)
+    report = await run_audit(postgres_dsn)
+    assert _named(report) == corruption.named
 
 
 async def test_many_offences_are_counted_and_the_first_named(postgres_dsn: str) -> None:
@@ -421,7 +433,9 @@ async def test_the_report_prints_every_claim_and_every_named_row(postgres_dsn: s
     assert "-150.00 CNY" in text
 
 
-@pytest.mark.parametrize("table", ["entry", "change", "event"])
+@pytest.mark.parametrize(
+    "table", ["entry", "change", "event", "hold_step", "transfer", "account_status"]
+)
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE zhihui.{} SET {} = {}", "DELETE FROM zhihui.{}", "TRUNCATE zhihui.{}"],
@@ -430,9 +444,9 @@ async def test_the_report_prints_every_claim_and_every_named_row(postgres_dsn: s
 async def test_the_database_refuses_to_rewrite_history(
     postgres_dsn: str, table: str, statement: str
 ) -> None:
-    """Entries, changes and events can be neither updated nor deleted nor truncated."""
-    await _execute(postgres_dsn, _LEDGER)
-    column = "change_seq" if table == "entry" else "seq"
+    """Entries, changes, events and steps can be neither updated nor deleted nor truncated."""
+    await _execute(postgres_dsn, _LEDGER, HOLDS)
+    column = "seq" if table in ("change", "event") else "change_seq"
     with pytest.raises(asyncpg.RestrictViolationError, match=f"rows of {table} are never updated"):
         await _execute(postgres_dsn, statement.format(table, column, column))
     assert (await run_audit(postgres_dsn)).ok

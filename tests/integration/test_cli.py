@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_COMMANDS = ("up", "node", "migrate", "call", "status", "audit", "schema", "demo", "bench")
+_COMMANDS = ("up", "node", "migrate", "call", "app", "status", "audit", "schema", "demo", "bench")
 
 
 def _zhihui(

@@ -121,7 +121,9 @@ async def test_servers_listen_on_the_loopback_address_only(tmp_path: Path) -> No
 async def test_secrets_are_for_the_owner_only(tmp_path: Path) -> None:
     """Files that hold the password are readable by their owner alone."""
     async with running_servers(tmp_path):
-        for name in ("run.json", "postgres.password"):
+        for name in (
+            "run.json", "postgres.password", "nats.password", "nats.conf", "nats.access.conf"
+        ):  # fmt: skip
             assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
@@ -131,7 +133,8 @@ async def test_a_second_start_says_what_runs(tmp_path: Path) -> None:
         with pytest.raises(AlreadyRunning) as caught:
             async with running_servers(tmp_path):
                 pass
-        for part in (f"pid {os.getpid()}", running.nats_url, "--data-dir"):
+        address = servers.without_password(running.nats_url)
+        for part in (f"pid {os.getpid()}", address, "--data-dir"):
             assert part in str(caught.value)
         async with _connected(running.postgres_dsn) as connection:
             assert await connection.fetchval("SELECT 1") == 1

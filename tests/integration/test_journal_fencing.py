@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from kernel.postgres_store import PostgresStore
-from kernel.store import Commit
+from kernel.store import Commit, StaleEpoch
 from tests.changes import (
     pay,
 )
@@ -25,7 +25,7 @@ async def test_new_owner_of_the_journal_stops_the_old_one(postgres_dsn: str) -> 
     async with journal_lab(postgres_dsn) as lab, PostgresStore(postgres_dsn) as other_store:
         await lab.decide(pay("r0", "a", "b", 1))
         other = JournalLab(postgres_dsn, other_store)
-        await other.ownership.acquire_all(0.0)
+        await other.ownership.join(0.0)
         await other.journal.start()
         answers = await lab.decide(pay("r1", "a", "b", 1), pay("r2", "a", "b", 1))
         assert (answers[0], answers[1]) == ("stale_owner", "stale_owner")
@@ -37,9 +37,9 @@ async def test_new_owner_of_the_journal_stops_the_old_one(postgres_dsn: str) -> 
         assert (await lab.decide(pay("r3", "a", "b", 1)))[0] == "stale_owner"
         taken = await other.decide(pay("r1", "a", "b", 1), pay("r0", "a", "b", 1))
         assert (taken[0], taken[1], taken.notes()) == ('{"paid":"r1"}', '{"paid":"r0"}', [0, -1])
-        # What the new owner decided the old one may repeat, as it stands in the store.
+        # What is known by now the old one does not know, and does not look for.
         repeated = await lab.decide(pay("r1", "a", "b", 1), pay("r4", "a", "b", 1))
-        assert (repeated[0], repeated[1]) == ('{"paid":"r1"}', "stale_owner")
+        assert (repeated[0], repeated[1]) == ("stale_owner", "stale_owner")
         await other.check()
 
 
@@ -51,7 +51,8 @@ async def test_two_owners_never_both_commit(postgres_dsn: str) -> None:
         paid: set[str] = set()
         for turn in range(6):
             owner, former = labs[turn % 2], labs[(turn + 1) % 2]
-            await owner.ownership.acquire_all(0.0)
+            await owner.new_ownership().join(0.0)
+            owner.new_journal()
             await owner.journal.start()
             batch = [pay(f"t{turn}-{n}", "a", "b", 1) for n in range(5)]
             # The former owner does not know yet, and both get the same requests at once.
@@ -91,7 +92,7 @@ async def test_epochs_are_checked_for_each_change(
     It is what a former process of this node may still send. It costs this one no ownership.
     """
     async with journal_lab(postgres_dsn) as lab:
-        await lab.ownership.acquire_all(0.0)  # epoch 2, for a successor of the same name
+        await lab.new_ownership().join(0.0)  # epoch 2, for a successor of the same name
         await lab.new_journal().start()
         answers = await lab.decide(
             *(
@@ -108,25 +109,71 @@ async def test_epochs_are_checked_for_each_change(
         assert lab.ownership.statistics().lost == 0
 
 
+async def test_regained_journal_reads_what_others_wrote(postgres_dsn: str) -> None:
+    """A journal that lost its partition and has it again decides on what stands then."""
+    async with journal_lab(postgres_dsn) as lab, PostgresStore(postgres_dsn) as other_store:
+        await lab.decide(pay("r0", "a", "b", 1))
+        other = JournalLab(postgres_dsn, other_store)
+        await other.ownership.join(0.0)
+        await other.journal.start()
+        assert (await other.decide(pay("r1", "a", "c", 990)))[0] == '{"paid":"r1"}'
+        # The same journal, with all that it remembers, under a new epoch.
+        journal, book = lab.journal, lab.book
+        await lab.new_ownership().join(0.0)
+        journal._ownership = lab.ownership
+        answers = await lab.decide(
+            pay("r2", "a", "b", 10), pay("r1", "a", "c", 990), pay("r3", "a", "b", 9)
+        )
+        assert [answers[n] for n in range(3)] == [
+            "insufficient_funds", '{"paid":"r1"}', '{"paid":"r3"}',
+        ]  # fmt: skip
+        assert (lab.journal, lab.book) == (journal, book)
+        assert lab.journal.statistics().retried_batches == 0
+        assert (await lab.balances())["a"] == 0
+
+
 async def test_leases_and_commits_never_deadlock(postgres_dsn: str) -> None:
-    """Renewing all leases while commits lock some of them, in any order, fails neither."""
-    async with journal_lab(postgres_dsn) as lab:
+    """Looks, claims and releases beside commits on the same rows, in any order, fail none of them.
+
+    A commit stands or is refused for its epochs; nobody waits for another in a circle.
+    """
+    async with journal_lab(postgres_dsn) as lab, PostgresStore(postgres_dsn) as other:
         # Rows that were updated in another order lie in another order.
         for partition in reversed(range(64)):
             await lab.fetch(
-                "UPDATE zhihui.partition SET lease_until = now() + '1 minute' WHERE partition = $1",
-                partition,
+                "UPDATE zhihui.partition SET lease_until = now() WHERE partition = $1", partition
             )
-        epochs = dict.fromkeys(range(64), 1)
+        instance = (await lab.store.heartbeat("n1", "", {}, 60)).instance
         done = anyio.Event()
+        moves = 0
 
-        async def renew() -> None:
+        async def look(store: PostgresStore) -> None:
             while not done.is_set():
-                assert len(await lab.store.renew_partitions("n1", epochs, 60)) == 64
+                assert len((await store.heartbeat("n1", instance, {}, 60)).claims) == 64
+
+        async def move() -> None:
+            nonlocal moves
+            while not done.is_set():
+                cluster = await other.claim_partitions("n1", instance, {}, 64, 60)
+                epochs = {claim.partition: claim.epoch for claim in cluster.claims}
+                some = {partition: epochs[partition] for partition in range(60, 3, -7)}
+                await other.release_partitions("n1", some)
+                moves += 1
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(renew)
-            tasks.start_soon(renew)
-            for _ in range(150):
-                await lab.store.commit(Commit(epochs, []))
+            tasks.start_soon(look, lab.store)
+            tasks.start_soon(look, other)
+            tasks.start_soon(move)
+            stood = refused = 0
+            while stood + refused < 150 or not moves or not refused:
+                cluster = await lab.store.heartbeat("n1", instance, {}, 60)
+                epochs = {claim.partition: claim.epoch for claim in reversed(cluster.claims)}
+                try:
+                    await lab.store.commit(Commit(epochs, []))
+                except StaleEpoch:
+                    refused += 1
+                else:
+                    stood += 1
             done.set()
+        await lab.new_ownership().join(0.0)
+        await lab.new_journal().start()

@@ -1,7 +1,9 @@
 """The bus over a real NATS server, against peers that send what they should not."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -37,11 +39,13 @@ async def _bus(url: str) -> AsyncIterator[tuple[NatsBus, _Inbox]]:
         yield bus, inbox
 
 
-async def _send_raw(port: int, *commands: bytes) -> None:
+async def _send_raw(url: str, *commands: bytes) -> None:
     """Speak the protocol by hand, as no client library would."""
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+    parts = urlsplit(url)
+    login = {"verbose": False, "headers": True, "user": parts.username, "pass": parts.password}
+    async with await anyio.connect_tcp("127.0.0.1", parts.port or 0) as stream:
         await stream.receive()
-        await stream.send(b'CONNECT {"verbose":false,"headers":true}\r\n')
+        await stream.send(f"CONNECT {json.dumps(login)}\r\n".encode())
         await stream.send(b"".join(commands) + b"PING\r\n")
         received = b""
         while b"PONG" not in received:
@@ -89,7 +93,7 @@ async def test_no_message_breaks_the_connection(
 ) -> None:
     """Whatever a peer sends, the next message arrives on the same connection."""
     async with _bus(nats_server.url) as (bus, inbox):
-        await _send_raw(nats_server.port, poison, _pub(b"zh.v1.good", b"good"))
+        await _send_raw(nats_server.url, poison, _pub(b"zh.v1.good", b"good"))
         await eventually(lambda: b"good" in inbox.bodies(), "the message after the poison")
         await bus.round_trip_s(2.0)
         assert bus.statistics().reconnects == 0

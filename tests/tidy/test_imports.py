@@ -22,6 +22,7 @@ _BANK_CONTRACTS = (
     "schemas.accounts",
     "schemas.bank_events",
     "schemas.catalogue",
+    "schemas.holds",
     "schemas.ledger",
     "schemas.money",
     "schemas.pay",

@@ -1,7 +1,8 @@
-"""Golden bytes of version 1 of every wire format: what was written once must stay readable.
+"""Golden bytes of every version of every wire format: what was written once must stay readable.
 
-The files under ``golden/`` are never changed. A new version gets files of its own, and a format
-that grows by a field at its end still reads the old ones, which are then compared decoded.
+The files under ``golden/`` are never changed. A new version gets files of its own; a format that
+grew by a field at its end, as from ``v1`` to ``v1.1``, still reads the old ones, which are then
+compared decoded.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.change import Alternative, Change, Event, Fact
+from schemas.change import Alternative, Change, Event, Fact, LinkedChanges, Timer, TimerFired
 from schemas.envelope import (
     FRAME_VERSION,
     REPLAYED,
@@ -24,12 +25,27 @@ from schemas.envelope import (
 )
 from schemas.errors import Busy, ErrorBody, InsufficientFunds
 from schemas.events import CloudEvent, encode_cloud_event
-from schemas.ledger import Moves, NewAccount, Posting, encode_moves
+from schemas.ledger import (
+    CaptureStep,
+    Moves,
+    NewAccount,
+    PlaceStep,
+    Posting,
+    ReleaseStep,
+    StatusStep,
+    TransferStep,
+    encode_moves,
+)
 from schemas.payments import Payment
 from schemas.reply import PublicReply, encode_error, encode_result
 
 _GOLDEN = Path(__file__).parent / "golden"
 _TIME = datetime(2026, 11, 23, 8, 30, 15, 123456, tzinfo=UTC)
+
+
+def _golden(file: str) -> msgspec.Raw:
+    return msgspec.Raw((_GOLDEN / file).read_bytes())
+
 
 _PAYMENT = Payment(
     payment_id="pay-1",
@@ -53,6 +69,35 @@ _MOVES = Moves(
     ),
 )
 
+# What v1.1 added: steps, timers and chains.
+_STEPS = Moves(
+    steps=(
+        PlaceStep("hold-1", "anna", 500, "CNY", _TIME, "shop", "mall", "hold", True, "押金", _TIME),
+        CaptureStep("hold-1", 200, "mall", True, False, "shop", "hold", "part"),
+        CaptureStep("hold-1", owner="shop"),
+        ReleaseStep("hold-1", "expired", "shop", "", "rest", "hold_id"),
+        TransferStep("anna", "mall", 2**62, "CNY", 5, 0, "shop", "shop", "sweep", ("from", "to")),
+        StatusStep("anna", "closed", "shop", "account_id"),
+    )
+)
+_TIMER = Timer(
+    "hold.hold-1", 1_795_422_615_123, "hold", "hold-1", "hold.expire", "shop",
+    msgspec.Raw(b"\xc0"), 86_400,
+)  # fmt: skip
+_LINKED = LinkedChanges(
+    (
+        Change(
+            app="shop",
+            request_id="request-2",
+            operation="hold.place",
+            digest=bytes(range(16)),
+            alternatives=(
+                Alternative(encode_moves(_STEPS), (), (), "{}", (_TIMER,), ("hold.hold-0",)),
+            ),
+        ),
+    )
+)
+
 _CHANGE = Change(
     app="shop",
     request_id="request-1",
@@ -60,12 +105,12 @@ _CHANGE = Change(
     digest=bytes(range(16)),
     alternatives=(
         Alternative(
-            moves=encode_moves(_MOVES),
+            moves=_golden("moves.v1.bin"),
             facts=(Fact("payment", ("pay-1", "anna", 1250, None, -1, 1.5, "早餐")),),
             events=(Event("payment.succeeded", "pay-1", _PAYMENT_JSON.decode()),),
             answer=_PAYMENT_JSON.decode(),
         ),
-        Alternative(encode_moves(Moves()), (), (), "{}"),
+        Alternative(msgspec.Raw(b"\x92\x90\x90"), (), (), "{}"),
     ),
     rejection=InsufficientFunds("anna has 12.00", field="payer").body(),
     partition=63,
@@ -84,7 +129,7 @@ _FRAME = Frame(
             deadline_ms=1_795_422_615_123,
             reply_to="node-b",
             reply_id=2**33,
-            body=msgspec.Raw(msgspec.msgpack.encode(_CHANGE)),
+            body=_golden("change.v1.bin"),
             attempt=2,
         ),
         Envelope("vehicle", "粤B12345", "EnterLot", "parking", 0, "", 0, msgspec.Raw(b"\xc0")),
@@ -113,6 +158,8 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
+    # What a later version writes longer is only read.
+    written: bool = True
 
 
 _FORMATS = (
@@ -122,10 +169,30 @@ _FORMATS = (
         value=_CHANGE,
         encode=msgspec.msgpack.encode,
         decode=msgspec.msgpack.Decoder(Change).decode,
+        written=False,
+    ),
+    Golden(
+        file="linked_changes.v1.1.bin",
+        value=_LINKED,
+        encode=msgspec.msgpack.encode,
+        decode=msgspec.msgpack.Decoder(LinkedChanges).decode,
+    ),
+    Golden(
+        file="timer_fired.v1.1.bin",
+        value=TimerFired("hold.hold-1", 1_795_422_615_123, 2, msgspec.Raw(b"\xc0")),
+        encode=msgspec.msgpack.encode,
+        decode=msgspec.msgpack.Decoder(TimerFired).decode,
     ),
     Golden(
         file="moves.v1.bin",
         value=_MOVES,
+        encode=lambda moves: bytes(encode_moves(moves)),
+        decode=msgspec.msgpack.Decoder(Moves).decode,
+        written=False,
+    ),
+    Golden(
+        file="moves.v1.1.bin",
+        value=_STEPS,
         encode=lambda moves: bytes(encode_moves(moves)),
         decode=msgspec.msgpack.Decoder(Moves).decode,
     ),
@@ -169,9 +236,11 @@ def test_golden_bytes_are_read(golden: Golden) -> None:
     assert golden.decode((_GOLDEN / golden.file).read_bytes()) == golden.value
 
 
-@pytest.mark.parametrize("golden", _FORMATS, ids=lambda golden: golden.file)
+@pytest.mark.parametrize(
+    "golden", [one for one in _FORMATS if one.written], ids=lambda golden: golden.file
+)
 def test_golden_bytes_are_written(golden: Golden) -> None:
-    """The same structs encode to the bytes of version 1."""
+    """The same structs encode to the same bytes."""
     assert golden.encode(golden.value) == (_GOLDEN / golden.file).read_bytes()
 
 

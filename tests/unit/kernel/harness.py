@@ -1,6 +1,6 @@
 """What the tests of the kernel share: deliveries that are recorded, and fakes of its ports."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,9 @@ from kernel.actor import BatchActor, Delivery
 from kernel.clock import Clock, ManualClock
 from kernel.dead_letter import DeadLetter, DeadLetters
 from kernel.host import BatchHost, Host, HostLimits
-from kernel.ownership import Claim, Ownership
-from kernel.partition import PARTITIONS
+from kernel.memory_database import MemoryDatabase
+from kernel.memory_store import MemoryStore
+from kernel.ownership import Cluster, Ownership
 from kernel.randomness import IdFactory, SeededRandomness
 from kernel.supervision import RestartPolicy
 from schemas.envelope import Envelope, Reply
@@ -26,6 +27,7 @@ __all__ = (
     "KeptLetters",
     "PlacedOwnership",
     "RecordingSender",
+    "Row",
     "Text",
     "batch_host",
     "dead_letters",
@@ -186,55 +188,100 @@ async def running(*hosts: Host) -> AsyncIterator[None]:
         tasks.cancel_scope.cancel()
 
 
-class _Row:
-    def __init__(self) -> None:
-        self.owner = ""
-        self.epoch = 0
-        self.until_s = float("-inf")
+class Row(msgspec.Struct):
+    """A partition's row as it stands."""
+
+    owner: str
+    epoch: int
 
 
-class FakeOwnershipStore:
-    """The rows of all partitions in memory, with their leases on the clock given."""
+class FakeOwnershipStore(MemoryStore):
+    """A store in memory with its leases on the clock given, and faults at will.
+
+    ``away`` makes every call refuse; ``unheard`` names methods whose next call takes effect and
+    loses its answer; ``at`` maps a method to what is awaited before its next call takes effect.
+    """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.rows = {partition: _Row() for partition in range(PARTITIONS)}
+        super().__init__(MemoryDatabase(clock))
         self.away = False
+        self.unheard: list[str] = []
+        self.at: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.calls: list[str] = []
 
-    async def claim_partitions(self, owner: str, lease_s: float) -> list[Claim]:
-        """Take all that is free, expired or already in this name."""
-        now_s = self._clock.monotonic_s()
-        for row in self.rows.values():
-            if row.owner in (owner, "") or row.until_s < now_s:
-                row.owner, row.epoch, row.until_s = owner, row.epoch + 1, now_s + lease_s
-        return [Claim(p, row.owner, row.epoch, row.until_s - now_s) for p, row in self.rows.items()]
+    @property
+    def rows(self) -> dict[int, Row]:
+        """The partitions."""
+        rows = self.database.rows("partition")
+        return {p: Row(row["owner"], row["epoch"]) for (p,), row in rows.items()}
 
-    async def renew_partitions(
-        self, owner: str, epochs: dict[int, int], lease_s: float
-    ) -> set[int]:
-        """Extend the leases that are still held under these epochs."""
+    @property
+    def instances(self) -> dict[str, str]:
+        """The nodes that are known, with the process that goes by each name."""
+        return {name: row["instance"] for (name,), row in self.database.rows("node").items()}
+
+    async def join_cluster(self, node: str, instance: str, lease_s: float) -> None:
+        """Let this process go by the name of the node."""
+        await self._called("join_cluster")
+        await super().join_cluster(node, instance, lease_s)
+        self._lose_answer("join_cluster")
+
+    async def heartbeat(
+        self,
+        node: str,
+        instance: str,
+        epochs: dict[int, int],
+        lease_s: float,
+        *,
+        leaving: bool = False,
+    ) -> Cluster:
+        """Let the node live on."""
+        await self._called("heartbeat")
+        cluster = await super().heartbeat(node, instance, epochs, lease_s, leaving=leaving)
+        self._lose_answer("heartbeat")
+        return cluster
+
+    async def claim_partitions(
+        self, node: str, instance: str, epochs: dict[int, int], limit: int, lease_s: float
+    ) -> Cluster:
+        """Take what a former process left, and up to ``limit`` of what nobody holds."""
+        await self._called("claim_partitions")
+        cluster = await super().claim_partitions(node, instance, epochs, limit, lease_s)
+        self._lose_answer("claim_partitions")
+        return cluster
+
+    async def release_partitions(self, node: str, epochs: dict[int, int]) -> None:
+        """Let go."""
+        await self._called("release_partitions")
+        await super().release_partitions(node, epochs)
+        self._lose_answer("release_partitions")
+
+    async def leave_cluster(self, node: str, instance: str) -> None:
+        """Forget the node, unless another process goes by its name."""
+        await self._called("leave_cluster")
+        await super().leave_cluster(node, instance)
+        self._lose_answer("leave_cluster")
+
+    async def _called(self, method: str) -> None:
+        self.calls.append(method)
         if self.away:
             raise NotReady("the store is away")
-        held = self._held(owner, epochs)
-        for partition in held:
-            self.rows[partition].until_s = self._clock.monotonic_s() + lease_s
-        return held
+        first = self.at.pop(method, None)
+        if first is not None:
+            await first()
 
-    async def release_partitions(self, owner: str, epochs: dict[int, int]) -> None:
-        """Let go."""
-        for partition in self._held(owner, epochs):
-            self.rows[partition].owner = ""
-
-    def _held(self, owner: str, epochs: dict[int, int]) -> set[int]:
-        rows = self.rows
-        return {p for p, e in epochs.items() if rows[p].owner == owner and rows[p].epoch == e}
+    def _lose_answer(self, method: str) -> None:
+        if method in self.unheard:
+            self.unheard.remove(method)
+            raise NotReady("the answer was lost")
 
 
 class PlacedOwnership(Ownership):
     """An ownership that knows of other nodes: ``place`` says where a partition is."""
 
     def __init__(self, node: str, place: Callable[[int], str | None]) -> None:
-        super().__init__(node, FakeOwnershipStore(ManualClock(START)), ManualClock(START))
+        clock = ManualClock(START)
+        super().__init__(node, f"{node}-1", FakeOwnershipStore(clock), clock)
         self._place = place
 
     def node_of(self, partition: int) -> str | None:
@@ -244,3 +291,7 @@ class PlacedOwnership(Ownership):
     def epoch(self, partition: int) -> int | None:
         """Return 1 for what is here."""
         return 1 if self._place(partition) == self._node else None
+
+    def accepts(self, partition: int) -> bool:
+        """Tell whether it is here."""
+        return self.epoch(partition) is not None

@@ -7,6 +7,7 @@ import pytest
 from kernel.actor import BatchActor, Delivery
 from kernel.clock import ManualClock
 from kernel.host import START_RETRY_S, HostLimits
+from kernel.partition import partition_of
 from kernel.supervision import RestartPolicy
 from schemas.errors import NotReady
 from tests.eventually import turns
@@ -305,3 +306,65 @@ async def test_messages_gather_while_a_batch_is_in_work() -> None:
         gate.set()
         await turns()
     assert actor.batches == [["a"], ["b", "c", "d"]]
+
+
+async def test_partition_at_work_is_told_from_an_idle_one() -> None:
+    """A batch in work and what gathers behind it count for their partitions, and for no others."""
+    gate = anyio.Event()
+
+    class Gated(EchoActor):
+        async def receive_batch(self, deliveries: list[Delivery]) -> None:
+            await gate.wait()
+            await super().receive_batch(deliveries)
+
+    lab = _Lab(Gated())
+    of = {key: partition_of("echo", key) for key in ("a", "b", "c")}
+    assert len(set(of.values())) == 3
+    async with running(lab.host):
+        lab.host.deliver(delivery(lab.sender, "1", key="a", reply_id=1))
+        await turns()
+        lab.host.deliver(delivery(lab.sender, "2", key="b", reply_id=2))
+        assert lab.host.waiting_in({of["a"]})
+        assert lab.host.waiting_in({of["b"], 99})
+        assert not lab.host.waiting_in({of["c"]})
+        gate.set()
+        await turns()
+        assert not lab.host.waiting_in(set(range(64)))
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("crash"), NotReady("away")])
+async def test_failed_batch_leaves_no_partition_at_work(fault: Exception) -> None:
+    """After a crash or an outage nothing counts as in work: a hand-over does not wait for it."""
+
+    class Failing(EchoActor):
+        async def receive_batch(self, deliveries: list[Delivery]) -> None:
+            raise fault
+
+    lab = _Lab(Failing())
+    lab.deliver("a", "b")
+    async with running(lab.host):
+        await turns(30)
+        assert not lab.host.waiting_in(set(range(64)))
+    assert len(lab.answers()) == 2
+
+
+async def test_redone_messages_still_count_as_in_work() -> None:
+    """While the messages of a crashed batch are redone one by one their partition is not idle."""
+    gate = anyio.Event()
+
+    class Crashing(EchoActor):
+        async def receive_batch(self, deliveries: list[Delivery]) -> None:
+            if len(deliveries) > 1:
+                raise RuntimeError("too many")
+            await gate.wait()
+            await super().receive_batch(deliveries)
+
+    lab = _Lab(Crashing())
+    lab.deliver("a", "b")
+    async with running(lab.host):
+        await turns()
+        assert lab.host.waiting_in({partition_of("echo", "k")})
+        gate.set()
+        await turns()
+        assert not lab.host.waiting_in({partition_of("echo", "k")})
+    assert lab.answers() == {0: "a", 1: "b"}

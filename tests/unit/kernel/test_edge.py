@@ -15,7 +15,7 @@ from schemas.accounts import Statement
 from schemas.errors import InsufficientFunds
 from schemas.money import MAX_AMOUNT_MINOR
 from schemas.payments import CreatePayment
-from tests.eventually import turns
+from tests.eventually import eventually, turns
 from tests.unit.kernel.edge_lab import PAY, START_MS, EdgeLab, Noted, ignore, payment_body
 
 pytestmark = pytest.mark.anyio
@@ -329,6 +329,36 @@ async def test_answer_to_a_reserved_subject_is_not_sent(reply: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reply", "answered"),
+    [
+        ("_INBOX_shop.x.1", True),
+        ("_INBOX.x.1", True),
+        ("_R_.x.1", True),
+        ("_INBOX_gym.x.1", False),
+        ("_INBOX_shop2.x.1", False),
+        ("_INBOX_shop", False),
+        ("_INBOX_bank.x.1", False),
+        ("_INBOX_.x", False),
+    ],
+)
+async def test_an_answer_goes_to_no_inbox_of_another_app(reply: str, answered: bool) -> None:
+    """Of the inboxes that belong to somebody, only that of the app in the subject is answered.
+
+    It holds for results, for errors, and for subjects that are no operation.
+    """
+    async with EdgeLab() as lab:
+        sent: list[bytes] = []
+        await lab.bus.subscribe(reply, lambda _, __, data, ___: sent.append(data))
+        for subject, body in ((PAY, payment_body()), (PAY, b"{"), ("zh.v1.shop", b"{}")):
+            lab.bus.publish(subject, body, reply=reply)
+        await turns()
+        assert len(lab.bank.seen) == 1
+        statistics = lab.edge.statistics()
+        assert statistics.requests == 3
+        assert (len(sent), statistics.misdirected) == ((3, 0) if answered else (0, 3))
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         pytest.param(lambda one: one.reply(None), id="nothing"),
@@ -388,7 +418,7 @@ async def test_error_of_an_actor_goes_out_unchanged() -> None:
 
 
 async def test_cut_bus_leaves_nothing_in_flight() -> None:
-    """When the bus is cut all under way is given up at once, and the edge serves after mending."""
+    """What was under way when the bus was cut ends by its deadline, and nothing is sent into it."""
     async with EdgeLab() as lab:
         lab.bank.act = ignore
         for _ in range(3):
@@ -397,10 +427,14 @@ async def test_cut_bus_leaves_nothing_in_flight() -> None:
         assert lab.edge.in_flight() == 3
         lab.bus.cut()
         await turns()
-        assert lab.edge.in_flight() == 0
+        # They wait for the bus, not for an answer that cannot come.
+        assert (lab.edge.in_flight(), lab.node.waiting()) == (3, 0)
+        lab.clock.advance(5.0)
+        await eventually(lambda: lab.edge.in_flight() == 0, "the deadline")
         lab.bus.mend()
         lab.bank.act = lambda one: one.reply(b"{}")
         assert (await lab.request(PAY, payment_body()))["ok"]
+        assert lab.edge.statistics().asked_again == 0
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))

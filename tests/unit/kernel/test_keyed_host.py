@@ -10,6 +10,7 @@ import pytest
 from kernel.actor import Actor, ActorContext, Delivery, receive
 from kernel.clock import Clock, ManualClock
 from kernel.host import HostLimits, KeyedHost
+from kernel.partition import partition_of
 from kernel.randomness import IdFactory, SeededRandomness
 from kernel.supervision import RestartPolicy
 from schemas.envelope import Reply
@@ -36,13 +37,17 @@ class _Context:
     """What the actors of these tests get: they ask nobody."""
 
     partition = 0
-    epoch = 1
 
-    def __init__(self, clock: Clock, key: str) -> None:
+    def __init__(self, clock: Clock, key: str, world: "_World") -> None:
+        self._world = world
+        self.epoch = world.epoch
         self.clock = clock
         self.ids = IdFactory(clock, SeededRandomness(1))
         self.log = logging.getLogger("test")
         self.key = key
+
+    def is_current(self) -> bool:
+        return self.epoch == self._world.epoch != -1
 
     async def ask(
         self, kind: str, key: str, type_: str, message: msgspec.Struct, *, app: str,
@@ -64,9 +69,13 @@ class _Context:
 
 
 class _World:
-    """What all actors of one test share: gates, faults and a diary."""
+    """What all actors of one test share: gates, faults, a diary, and the epoch of all keys.
+
+    An epoch of −1 is that of another node.
+    """
 
     def __init__(self) -> None:
+        self.epoch = 1
         self.gates: dict[str, anyio.Event] = {}
         self.faults: dict[str, int] = {}
         self.diary: list[str] = []
@@ -129,7 +138,7 @@ class _Lab:
         self._number = 0
 
     def _context(self, kind: str, key: str) -> ActorContext:
-        return _Context(self.clock, key)
+        return _Context(self.clock, key, self.world)
 
     def deliver(self, key: str, *texts: str, **how: int) -> None:
         for text in texts:
@@ -365,3 +374,84 @@ async def test_cancellation_is_not_swallowed() -> None:
         await turns()
     assert (lab.answers(), lab.letters.statistics().recorded) == ([], 0)
     assert lab.host.statistics().restarts == 0
+
+
+async def test_identity_that_was_elsewhere_meanwhile_is_loaded_again() -> None:
+    """An actor of an epoch that is over may remember what is not true any more: a new one is made.
+
+    What waited behind the turn that saw the change is served by the new instance.
+    """
+    lab = _Lab()
+    lab.world.gates["slow"] = anyio.Event()
+    async with running(lab.host):
+        lab.deliver("a", "one")
+        await turns()
+        lab.deliver("a", "slow", "two")
+        await turns()
+        lab.world.epoch = 3  # given away and regained in the middle of a turn
+        lab.world.gates["slow"].set()
+        await turns()
+        assert lab.world.made["a"] == 2
+        lab.deliver("a", "three")
+        await turns()
+    assert lab.answers() == ["one", "slow", "two", "three"]
+    assert lab.world.made["a"] == 2
+    assert lab.host.statistics().restarts == 0
+
+
+async def test_identity_that_moved_away_is_refused_as_stale() -> None:
+    """What was taken in before the partition went is refused, not done, and is no crash."""
+    lab = _Lab()
+    lab.world.gates["slow"] = anyio.Event()
+    async with running(lab.host):
+        lab.deliver("a", "slow", "two")
+        lab.deliver("b", "three")
+        await turns()
+        lab.world.epoch = -1
+        lab.deliver("b", "four")
+        lab.deliver("c", "five")
+        lab.world.gates["slow"].set()
+        await turns()
+    assert lab.answers() == ["slow", "stale_owner", "three", "stale_owner", "stale_owner"]
+    assert lab.world.diary == ["a:slow", "b:three"]
+    statistics = lab.host.statistics()
+    assert (statistics.restarts, statistics.failed) == (0, 0)
+    assert lab.host.waiting() == 0
+
+
+async def test_crashed_identity_that_moved_away_is_not_started_again() -> None:
+    """The second try of a crashed message does not begin on a partition that is gone by then."""
+    lab = _Lab()
+    lab.world.faults["bad"] = 1
+    lab.world.gates["bad"] = anyio.Event()
+    async with running(lab.host):
+        lab.deliver("a", "bad")
+        await turns()
+        lab.world.epoch = -1
+        lab.world.gates["bad"].set()
+        await turns()
+    assert lab.answers() == ["stale_owner"]
+    assert (lab.world.made["a"], lab.letters.statistics().recorded) == (1, 0)
+
+
+async def test_partition_at_work_is_told_from_an_idle_one() -> None:
+    """What waits in the mailbox, in a key's queue or is in a turn counts for its own partition."""
+    lab = _Lab()
+    lab.world.gates["slow"] = anyio.Event()
+    of = {key: partition_of("echo", key) for key in ("a", "b", "c")}
+    assert len(set(of.values())) == 3
+    async with running(lab.host):
+        lab.deliver("b", "done")
+        await turns()
+        lab.deliver("a", "slow", "two")
+        await turns()
+        assert lab.host.waiting_in({of["a"], 99})
+        assert not lab.host.waiting_in({of["b"], of["c"]})
+        lab.deliver("c", "in the mailbox")
+        assert lab.host.waiting_in({of["c"]})
+        await turns()
+        assert not lab.host.waiting_in({of["c"]})
+        assert not lab.host.waiting_in(set())
+        lab.world.gates["slow"].set()
+        await turns()
+        assert not lab.host.waiting_in(set(range(64)))

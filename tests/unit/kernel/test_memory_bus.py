@@ -2,9 +2,9 @@
 
 import pytest
 
-from kernel.memory_bus import MemoryBus
+from kernel.memory_bus import MemoryBroker, MemoryBus
 from schemas.errors import NotReady
-from tests.eventually import turns
+from tests.eventually import eventually, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -98,3 +98,73 @@ async def test_bad_subject_is_refused(subject: str) -> None:
     """A subject that NATS would misread is an error of the caller."""
     with pytest.raises(ValueError, match="not a subject"):
         MemoryBus().publish(subject, b"")
+
+
+async def test_connections_share_a_broker() -> None:
+    """What one connection sends the others get; a queue group takes turns across connections."""
+    broker = MemoryBroker()
+    buses = [MemoryBus(broker) for _ in range(3)]
+    inboxes = [_Inbox() for _ in buses]
+    for bus, inbox in zip(buses, inboxes, strict=True):
+        await bus.subscribe("plain", inbox)
+        await bus.subscribe("shared", inbox, queue="g")
+    buses[0].publish("plain", b"x")
+    for _ in range(6):
+        buses[1].publish("shared", b"y")
+    await turns()
+    assert [one.subjects for one in inboxes] == [["plain", "shared", "shared"]] * 3
+    assert [bus.statistics().messages_out for bus in buses] == [1, 6, 0]
+    assert [bus.statistics().messages_in for bus in buses] == [3, 3, 3]
+
+
+async def test_cut_connection_is_passed_over() -> None:
+    """One connection is cut and the others go on; a queue group does without it; then it is back.
+
+    What is under way from it and to it is lost.
+    """
+    broker = MemoryBroker()
+    cut, other = MemoryBus(broker), MemoryBus(broker)
+    inboxes = {cut: _Inbox(), other: _Inbox()}
+    for bus, inbox in inboxes.items():
+        await bus.subscribe("a", inbox, queue="g")
+        await bus.subscribe("b", inbox)
+    other.publish("b", b"to")
+    cut.publish("b", b"from")
+    cut.cut()
+    for _ in range(3):
+        other.publish("a", b"group")
+    await turns()
+    assert inboxes[cut].messages == []
+    assert [one[2] for one in inboxes[other].messages] == [b"to", b"group", b"group", b"group"]
+    cut.mend()
+    cut.publish("b", b"again")
+    await turns()
+    assert [one[2] for one in inboxes[cut].messages] == [b"again"]
+
+
+async def test_closed_connection_is_gone() -> None:
+    """A process that dies says nothing, hears nothing, and leaves no subscription behind."""
+    broker = MemoryBroker()
+    dead, other = MemoryBus(broker), MemoryBus(broker)
+    inbox = _Inbox()
+    calls: list[str] = []
+    dead.on_disconnect(lambda: calls.append("cut"))
+    await dead.subscribe("a", inbox)
+    other.publish("a", b"")
+    dead.close()
+    dead.mend()
+    other.publish("a", b"")
+    await turns()
+    assert (inbox.messages, calls) == ([], [])
+
+
+async def test_messages_meet_their_fate() -> None:
+    """A broker can lose messages, double them and bring them late."""
+    fates = {"lost": (), "twice": (0.0, 0.0), "late": (0.01,), "soon": (0.0,)}
+    broker = MemoryBroker(fate=lambda subject: fates[subject])
+    bus, inbox = MemoryBus(broker), _Inbox()
+    await bus.subscribe(">", inbox)
+    for subject in ("lost", "late", "twice", "soon"):
+        bus.publish(subject, b"")
+    await eventually(lambda: len(inbox.messages) == 4, "all that is not lost")
+    assert inbox.subjects == ["twice", "twice", "soon", "late"]

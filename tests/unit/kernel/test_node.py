@@ -16,7 +16,7 @@ from kernel.node import Node, NodeContext
 from kernel.partition import partition_of
 from kernel.randomness import IdFactory, SeededRandomness
 from schemas.envelope import FRAME_VERSION, Envelope, Frame, Reply, encode_frame
-from schemas.errors import DeadlineExceeded, Internal, NotFound, NotReady, StaleOwner
+from schemas.errors import DeadlineExceeded, NotFound, NotReady, StaleOwner
 from schemas.subjects import node_subject
 from tests.eventually import turns
 from tests.unit.kernel.harness import START, PlacedOwnership, Text, envelope, error_of, text_of
@@ -32,6 +32,7 @@ class _Host:
     def __init__(self, kind: str = "echo") -> None:
         self.kind = kind
         self.deliveries: list[Delivery] = []
+        self.busy: set[int] = set()
 
     async def run(self) -> None:
         """Serve nothing by itself."""
@@ -41,6 +42,9 @@ class _Host:
 
     def waiting(self) -> int:
         return len(self.deliveries)
+
+    def waiting_in(self, partitions: set[int]) -> bool:
+        return bool(self.busy & partitions)
 
     def statistics(self) -> HostStatistics:
         mailbox = MailboxStatistics(
@@ -213,7 +217,7 @@ async def test_cut_bus_fails_waiting_asks_at_once() -> None:
         lab.bus.cut()
         await turns()
         assert len(errors) == 3
-        assert errors[0].retry_after_s == 0.5
+        assert errors[0].retry_after_s == 0.1
         assert lab.nodes["n1"].statistics().cut_off == 3
 
 
@@ -262,11 +266,11 @@ async def test_malformed_frame_is_counted_and_harms_nobody(data: bytes) -> None:
 
 
 async def test_unknown_kind_is_answered() -> None:
-    """A message for a kind that nobody serves is our bug, and the asker is told at once."""
+    """A message for a kind that this node does not know is answered at once: a newer one may."""
     async with _lab() as lab, anyio.create_task_group() as tasks:
 
         async def ask() -> None:
-            with pytest.raises(Internal, match="nothing"):
+            with pytest.raises(NotReady, match="nothing"):
                 await lab.nodes["n1"].ask(
                     "nothing", "k", "say", Text(""), app="shop", deadline_ms=_START_MS + 1000
                 )
@@ -290,13 +294,108 @@ async def test_partition_that_moved_is_answered_stale() -> None:
         assert not lab.hosts["n2"].deliveries
 
 
-async def test_partition_without_an_owner_is_not_ready() -> None:
-    """When nobody is known to own the key the asker is told to come back."""
+async def test_partition_without_an_owner_is_answered_stale() -> None:
+    """When nobody is known to own the key the asker is told at once, and that it may ask again."""
     async with _lab() as lab:
         key = lab.key_on("n2")
         del lab.owners[1]
-        with pytest.raises(NotReady, match="has no owner"):
+        with pytest.raises(StaleOwner, match="has no owner") as caught:
             await _ask(lab, key, "x")
+        assert caught.value.retry_after_s == 0.1
+        assert lab.nodes["n1"].waiting() == 0
+
+
+async def test_tell_without_an_owner_goes_nowhere() -> None:
+    """Nobody waits for a tell, so nobody is answered when there is nobody to tell."""
+    async with _lab() as lab:
+        del lab.owners[1]
+        lab.nodes["n1"].tell(
+            "echo", lab.key_on("n2"), "say", Text("x"), app="shop", deadline_ms=_START_MS + 1
+        )
+        await turns()
+        assert lab.bus.statistics().messages_out == 0
+
+
+class _Leaving(PlacedOwnership):
+    """An ownership that owns everything and takes nothing more."""
+
+    def accepts(self, partition: int) -> bool:
+        """Refuse."""
+        return False
+
+
+async def test_partition_on_its_way_takes_nothing_more() -> None:
+    """What is being handed over is still owned, but a message for it is refused and asked again."""
+    lab = _Lab()
+    ownership = _Leaving("n1", lambda _: "n1")
+    node = Node("n1", lab.bus, ownership, lab.clock)
+    host = _Host()
+    node.add_host(host)
+    await node.open()
+    with pytest.raises(StaleOwner):
+        await node.ask("echo", "k", "say", Text("x"), app="shop", deadline_ms=_START_MS + 60_000)
+    assert ownership.epoch(0) == 1
+    assert not host.deliveries
+
+
+async def test_gone_node_fails_those_who_wait() -> None:
+    """Any question may have been on its way through a node that died: all are answered, once."""
+    async with _lab() as lab:
+        node, answers = lab.nodes["n1"], list[Reply]()
+        for _ in range(3):
+            node.ask_nowait(
+                "echo", lab.key_on("n2"), "say", "shop", _START_MS + 1000,
+                msgspec.msgpack.encode(Text("x")), answers.append,
+            )  # fmt: skip
+        await turns()
+        for listener in node._ownership._on_gone:
+            listener({"n3", "n2"})
+        assert [error_of(one).code for one in answers] == [DeadlineExceeded.code] * 3
+        assert "n2, n3 is gone" in error_of(answers[0]).message
+        assert error_of(answers[0]).retry_after_s == 0.1
+        assert (node.waiting(), node.statistics().cut_off) == (0, 3)
+        # What the dead node still says is too late.
+        lab.hosts["n2"].deliveries[0].reply(Text("a ghost"))
+        await turns()
+        assert (len(answers), node.statistics().late_replies) == (3, 1)
+
+
+async def test_one_who_asks_again_from_the_answer_waits_anew() -> None:
+    """A callback may ask again at once; its new question is not failed with the old ones."""
+    async with _lab() as lab:
+        node, answers = lab.nodes["n1"], list[Reply]()
+        body = msgspec.msgpack.encode(Text("x"))
+
+        def again(reply: Reply) -> None:
+            answers.append(reply)
+            node.ask_nowait(
+                "echo", lab.key_on("n2"), "say", "shop", _START_MS + 1000, body, answers.append
+            )
+
+        node.ask_nowait("echo", lab.key_on("n2"), "say", "shop", _START_MS + 1000, body, again)
+        await turns()
+        node._on_gone({"n2"})
+        assert (len(answers), node.waiting()) == (1, 1)
+
+
+async def test_drain_waits_for_the_partitions_named_and_no_others() -> None:
+    """A drain is over when nothing of its partitions is in work, whatever else is."""
+    async with _lab() as lab, anyio.create_task_group() as tasks:
+        host = lab.hosts["n1"]
+        host.busy = {3, 4}
+        drained: list[int] = []
+
+        async def drain(partition: int) -> None:
+            await lab.nodes["n1"].drain({partition, 60})
+            drained.append(partition)
+
+        for partition in (3, 5):
+            tasks.start_soon(drain, partition)
+        await turns()
+        assert drained == [5]
+        host.busy = {4}
+        await turns()
+        assert drained == [5, 3]
 
 
 async def test_former_self_cannot_answer_for_its_successor() -> None:
@@ -338,6 +437,7 @@ async def test_context_knows_its_place_and_asks() -> None:
         )
         assert (here.partition, here.epoch) == (partition_of("echo", here.key), 1)
         assert there.epoch == -1
+        assert (here.is_current(), there.is_current()) == (True, False)
         replies: list[Reply] = []
 
         async def ask() -> None:

@@ -130,3 +130,16 @@ async def test_a_lost_connection_is_reported() -> None:
     closed.client.connection_lost(None)
     assert [type(error) for error in lost.lost] == [ConnectionResetError]
     assert not closed.lost
+
+
+@pytest.mark.anyio
+async def test_a_server_with_tls_is_told_no_secret() -> None:
+    """A server that asks for TLS gets neither credentials nor requests."""
+    transport, lost = _Transport(), list[Exception]()
+    client = LeanClient(lambda _, __: None, lost.append, b'CONNECT {"pass":"secret"}\r\n')
+    client.connection_made(transport)
+    client.data_received(b'INFO {"server_id":"X","tls_required":true}\r\n')
+    with pytest.raises(LeanError, match="TLS"):
+        await client._ready
+    assert transport.written == b""
+    assert transport.aborted
