@@ -18,6 +18,7 @@ from kernel.ownership import Claim, Cluster
 
 __all__ = (
     "CLAIM_WAIT_S",
+    "RELEASE_WAIT_S",
     "claim",
     "cluster",
     "end_former_sessions",
@@ -30,6 +31,9 @@ __all__ = (
 # How long a claim waits for the commits that hold the rows. An owner that lives needs it for the
 # batch under way, some tens of milliseconds; what takes longer is stuck.
 CLAIM_WAIT_S = 1.0
+# How long a release waits for them. Meanwhile its node sends no heartbeats, so together with the
+# time to drain it has to be shorter than a lease.
+RELEASE_WAIT_S = 2.0
 
 _HELD_UNTIL = "greatest(p.lease_until, n.lives_until)"
 _PARTITIONS = "zhihui.partition AS p LEFT JOIN zhihui.node AS n ON n.name = p.owner"
@@ -149,6 +153,7 @@ async def release(connection: asyncpg.Connection[Any], node: str, epochs: dict[i
         node,
         list(epochs),
         list(epochs.values()),
+        timeout=RELEASE_WAIT_S,
     )
 
 

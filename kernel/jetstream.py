@@ -185,6 +185,11 @@ class JetStreams:
 
     async def ensure(self, settings: StreamSettings) -> StreamState:
         """Create the stream unless it is there, and return its state."""
+        # Asked first: to create one that is there counts its bytes twice against the server's
+        # limit, and may be refused for want of room.
+        found = await self.state(settings.name)
+        if found is not None:
+            return found
         config = {
             "name": settings.name,
             "subjects": settings.subjects,

@@ -30,6 +30,7 @@ from kernel.store import (
     CommitUnknown,
     DuplicateRequest,
     EventRow,
+    NumbersTaken,
     Position,
     StaleEpoch,
     Store,
@@ -51,6 +52,7 @@ from schemas.errors import (
 )
 
 __all__ = (
+    "COLLISIONS_MAX",
     "JOURNAL_KEY",
     "JOURNAL_KIND",
     "JOURNAL_LINKED_TYPE",
@@ -72,6 +74,9 @@ JOURNAL_LINKED_TYPE = "changes"
 # After a start, and after a batch tripped over an old id, ids are looked up before the decision:
 # retries come in crowds.
 LOOKUP_BATCHES = 20
+# How often a change may collide with what stands and be decided anew. A commit that went unheard
+# collides once when it comes through late; more is damage, which must not hold up all others.
+COLLISIONS_MAX = 2
 # The pause between attempts to reach a store that went away.
 STORE_RETRY_S = 0.25
 
@@ -165,6 +170,10 @@ class Journal(BatchActor):
                 if item.doubtful:
                     item.delivery.fail(moved(item))
             raise
+        # Only now: all others are answered, and need no commit each to find the one at fault.
+        for item in items:
+            if item.fault is not None:
+                raise item.fault
 
     async def _attempt(self, waiting: list[JournalItem]) -> list[JournalItem]:
         """Try to commit; return what has to be tried again."""
@@ -176,10 +185,12 @@ class Journal(BatchActor):
                 return []
         await self._recall_torn(waiting)
         waiting = self._answer_known(waiting)
+        found_none = False
         if self._lookups_left and waiting:
             self._lookups_left -= 1
             await self._memory.recall(keys(waiting))
-            waiting = self._answer_known(waiting)
+            before, waiting = len(waiting), self._answer_known(waiting)
+            found_none = len(waiting) == before
         waiting = self._refuse_outdated(waiting)
         if not waiting:
             return []
@@ -192,6 +203,11 @@ class Journal(BatchActor):
         except Exception as error:  # noqa: BLE001 - sorted out, or raised again, just below
             self._book.rollback()
             self._retried += 1
+            if isinstance(error, NumbersTaken) or (
+                found_none and isinstance(error, DuplicateRequest)
+            ):
+                for item in waiting:
+                    item.collisions += 1
             return await self._after_failure(waiting, error, batch.epochs)
         self._commit_s += self._clock.monotonic_s() - start_s
         self._book.commit()
@@ -381,12 +397,15 @@ class Journal(BatchActor):
     async def _after_failure(
         self, waiting: list[JournalItem], error: Exception, epochs: dict[int, int]
     ) -> list[JournalItem]:
-        if isinstance(error, DuplicateRequest):
+        stuck = isinstance(error, DuplicateRequest | NumbersTaken) and (
+            waiting[0].collisions > COLLISIONS_MAX
+        )
+        if isinstance(error, DuplicateRequest) and not stuck:
             self._lookups_left = LOOKUP_BATCHES
             return waiting
         if isinstance(error, StaleEpoch):
             return self._after_stale_epoch(waiting, error, epochs)
-        if isinstance(error, CommitUnknown | NotReady):
+        if isinstance(error, CommitUnknown | NotReady) and not stuck:
             self._unknown += 1
             _log.warning("the outcome of a commit is unknown: %s", error)
             for item in waiting:
@@ -404,7 +423,8 @@ class Journal(BatchActor):
             stale = StaleOwner("the state was changed by another node meanwhile")
             waiting[0].delivery.fail(moved(waiting[0]) if waiting[0].doubtful else stale)
             return []
-        raise error
+        waiting[0].fault = error
+        return []
 
     def _after_stale_epoch(
         self, waiting: list[JournalItem], error: StaleEpoch, epochs: dict[int, int]

@@ -22,10 +22,11 @@ class JournalItem:
     """One change on its way: the delivery to answer, and the moves of its alternatives.
 
     A chain is an item with ``links``, items of its own; its other parts are those of the first.
-    ``doubtful`` says that a commit of it went unheard.
+    ``doubtful`` says that a commit of it went unheard. ``collisions`` counts the commits of it that
+    were in the way of what stands, and ``fault`` is why it alone cannot be written.
     """
 
-    __slots__ = ("change", "delivery", "doubtful", "links", "moves")
+    __slots__ = ("change", "collisions", "delivery", "doubtful", "fault", "links", "moves")
 
     def __init__(
         self, delivery: Delivery, change: Change, moves: list[Any],
@@ -36,6 +37,8 @@ class JournalItem:
         self.moves = moves
         self.links = links
         self.doubtful = False
+        self.collisions = 0
+        self.fault: Exception | None = None
 
     def changes(self) -> tuple[Change, ...]:
         """Return the change, or all changes of the chain."""

@@ -19,9 +19,9 @@ from kernel.ownership import Claim, Cluster
 from kernel.partition import PARTITIONS
 from kernel.store import (
     Commit,
-    CommitUnknown,
     DuplicateRequest,
     EventRow,
+    NumbersTaken,
     Position,
     Query,
     Remembered,
@@ -320,7 +320,7 @@ def _in_the_way(table: Table, unique: Unique, values: _Key) -> Exception:
         case "request":
             return DuplicateRequest(said)
         case "position":
-            return CommitUnknown(f"the state in memory is behind the store: {said}")
+            return NumbersTaken(f"the state in memory is behind the store: {said}")
         case "version":
             return VersionConflict(said)
         case _:

@@ -10,7 +10,7 @@ is free or whose lease has ended. A word on the bus makes the others look at onc
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -254,7 +254,7 @@ class Ownership:
                 await self._store.claim_partitions(
                     self._node, self._instance, self._epochs, -surplus, self._lease_s
                 ),
-                claimed=True,
+                seen={claim.partition: claim.epoch for claim in cluster.claims},
             )
             if len(self._epochs) > before:
                 for listener in self._on_moved:
@@ -275,8 +275,12 @@ class Ownership:
         share, rest = divmod(PARTITIONS, len(nodes))
         return share + (nodes.index(self._node) < rest)
 
-    def _take_in(self, cluster: Cluster, *, claimed: bool = False) -> None:
-        """Note who owns what. What this node lost it drops; what it claimed is its own."""
+    def _take_in(self, cluster: Cluster, *, seen: Mapping[int, int] | None = None) -> None:
+        """Note who owns what. What this node lost it drops; what it claimed is its own.
+
+        ``seen`` are the epochs just before a claim, which gave new ones to what it took. Whatever
+        else stands in this name is a former process's, which may still commit under its epoch.
+        """
         if cluster.instance != self._instance:
             raise StaleOwner(f"a newer process took over the name {self._node!r}")
         now_s = self._clock.monotonic_s()
@@ -284,6 +288,7 @@ class Ownership:
         epochs: dict[int, int] = {}
         for claim in cluster.claims:
             if claim.owner == self._node:
+                claimed = seen is not None and seen.get(claim.partition) != claim.epoch
                 if claimed or self._epochs.get(claim.partition) == claim.epoch:
                     epochs[claim.partition] = claim.epoch
             elif claim.owner and claim.lease_left_s > 0:

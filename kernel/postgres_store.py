@@ -22,6 +22,7 @@ from kernel.store import (
     CommitUnknown,
     DuplicateRequest,
     EventRow,
+    NumbersTaken,
     Position,
     Query,
     Remembered,
@@ -52,8 +53,8 @@ READERS_MAX = 4
 _STALE_EPOCH = "ZH001"
 # Numbers that only one writer gives; a collision means that our picture is old.
 _POSITIONS = ("change_seq", "event_pkey", "entry_pkey")
-# Shutting down, starting up, out of room, a standby, or rolled back for another transaction: the
-# statement did not stand and may later.
+# Shutting down, starting up, out of room, a standby, a fault of its disk, cancelled by an operator,
+# or rolled back for another transaction: the statement did not stand and may later.
 _AWAY = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
@@ -62,6 +63,9 @@ _AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+    asyncpg.QueryCanceledError,
 )
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -86,7 +90,8 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class PostgresStore:
     """See :class:`kernel.store.Store`. Use as an async context manager.
 
-    One connection writes the journal's commits, a pool serves everything else.
+    One connection writes the journal's commits, one keeps what the node owns, and a pool serves
+    everything else: a crowd of reads must not cost the node its leases.
     """
 
     def __init__(self, dsn: str, *, application: str = "zhihui") -> None:
@@ -102,24 +107,33 @@ class PostgresStore:
 
     async def __aenter__(self) -> Self:
         try:
-            self._pool = await asyncpg.create_pool(
-                self._dsn,
-                min_size=1,
-                max_size=READERS_MAX,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=READ_TIMEOUT_S,
-                server_settings=self._settings,
-            )
+            self._pool = await self._make_pool(READERS_MAX)
+            try:
+                self._owning = await self._make_pool(1)
+            except BaseException:
+                self._pool.terminate()
+                raise
         except (*_AWAY, *_LOST, asyncpg.PostgresError) as error:
             raise NotReady(f"cannot connect to Postgres: {error}") from error
         return self
 
+    async def _make_pool(self, connections_max: int) -> asyncpg.Pool[Any]:
+        return await asyncpg.create_pool(
+            self._dsn,
+            min_size=1,
+            max_size=connections_max,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=READ_TIMEOUT_S,
+            server_settings=self._settings,
+        )
+
     async def __aexit__(self, *exc: object) -> None:
         if self._writer is not None and not self._writer.is_closed():
             self._writer.terminate()
-        with contextlib.suppress(*_LOST):
-            await asyncio.wait_for(self._pool.close(), 2.0)
-        self._pool.terminate()
+        for pool in (self._pool, self._owning):
+            with contextlib.suppress(*_LOST):
+                await asyncio.wait_for(pool.close(), 2.0)
+            pool.terminate()
 
     # The journal's side.
 
@@ -204,7 +218,7 @@ class PostgresStore:
 
     async def join_cluster(self, node: str, instance: str, lease_s: float) -> None:
         """Let this process go by the name of the node, whoever did so before."""
-        async with self._reading() as connection:
+        async with self._reading(self._owning) as connection:
             await _postgres_ownership.join(connection, node, instance, lease_s)
 
     async def heartbeat(
@@ -213,7 +227,7 @@ class PostgresStore:
     ) -> Cluster:  # fmt: skip
         """Let the node, and so what it holds, live on; return everything as it then stands."""
         del epochs  # a lease lasts as long as the life of its owner
-        async with self._reading() as connection:
+        async with self._reading(self._owning) as connection:
             await _postgres_ownership.heartbeat(
                 connection, node, instance, lease_s, leaving=leaving
             )
@@ -223,7 +237,7 @@ class PostgresStore:
         self, node: str, instance: str, epochs: dict[int, int], limit: int, lease_s: float
     ) -> Cluster:
         """Take what a former process of this name left, and up to ``limit`` of what is free."""
-        async with self._reading() as connection:
+        async with self._reading(self._owning) as connection:
             await _postgres_ownership.end_former_sessions(
                 connection, node, epochs, self._application.partition(":")[0]
             )
@@ -238,12 +252,12 @@ class PostgresStore:
 
     async def release_partitions(self, node: str, epochs: dict[int, int]) -> None:
         """Let go; the epoch stays, so the next owner's is higher."""
-        async with self._reading() as connection:
+        async with self._reading(self._owning) as connection:
             await _postgres_ownership.release(connection, node, epochs)
 
     async def leave_cluster(self, node: str, instance: str) -> None:
         """Forget the node, unless another process goes by its name."""
-        async with self._reading() as connection:
+        async with self._reading(self._owning) as connection:
             await _postgres_ownership.leave(connection, node, instance)
 
     # Timers.
@@ -355,11 +369,11 @@ class PostgresStore:
         await self.read_rows("SELECT 1")
 
     @contextlib.asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Any]:
+    async def _reading(self, pool: asyncpg.Pool[Any] | None = None) -> AsyncIterator[Any]:
         self._reads += 1
         reached = False
         try:
-            async with self._pool.acquire(timeout=READ_TIMEOUT_S) as connection:
+            async with (pool or self._pool).acquire(timeout=READ_TIMEOUT_S) as connection:
                 reached = True
                 yield connection
         except (*_AWAY, *_LOST, asyncpg.PostgresError) as error:
@@ -453,7 +467,7 @@ def _translated(error: asyncpg.PostgresError) -> Exception:
             return VersionConflict(error.detail or "")
         if error.constraint_name in _POSITIONS:
             # A commit whose outcome we never learned came through after we looked.
-            return CommitUnknown("the state in memory is behind the store")
+            return NumbersTaken("the state in memory is behind the store")
     if isinstance(error, asyncpg.CardinalityViolationError):
         return VersionConflict("one document was changed twice in one batch")
     return error

@@ -15,6 +15,7 @@ __all__ = (
     "CommitUnknown",
     "DuplicateRequest",
     "EventRow",
+    "NumbersTaken",
     "Position",
     "Query",
     "Remembered",
@@ -43,6 +44,10 @@ class VersionConflict(Exception):
 
 class CommitUnknown(Exception):
     """The connection was lost: whether the commit stands must be looked up."""
+
+
+class NumbersTaken(CommitUnknown):
+    """Nothing of this commit stands: one that was unknown came through after we looked."""
 
 
 class Position(msgspec.Struct, frozen=True):

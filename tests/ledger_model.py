@@ -237,11 +237,11 @@ class Model:
         _demand(1 <= amount <= MAX_AMOUNT_MINOR, "invalid_field")
         _demand(amount <= hold.left, "insufficient_funds")
         resolves = step.final or amount == hold.left
-        _demand(step.resolves in (None, resolves), "invalid_state")
         credit = self._credited(payee, app)
         account = self.accounts[hold.account]
         _demand(account.status == "open", "invalid_state")
         _credit(credit, amount)
+        _demand(step.resolves in (None, resolves), "invalid_state")
         account.posted -= amount
         hold.captured += amount
         rest = hold.left if resolves else 0

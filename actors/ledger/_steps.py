@@ -149,15 +149,16 @@ def _capture(state: State, step: CaptureStep, change_seq: int) -> dict[str, int]
         )
     rest = hold.remaining - amount
     resolved = step.final or not rest
-    if step.resolves is not None and step.resolves != resolved:
-        raise InvalidState(
-            f"hold {step.hold_id!r} would {'be resolved' if resolved else 'stay open'}"
-        )
     account = state.accounts[hold.account_id]
     assert account is not None, "an open hold keeps its account"
     credit = _creditable(state, payee, hold.asset, step.owner, "", payee_field)
     _debitable(hold.account_id, account, hold.asset)
     _check_ceiling(payee, credit, amount, payee_field)
+    # Last of all: of two alternatives that differ in this alone, the first one's reason is told.
+    if step.resolves is not None and step.resolves != resolved:
+        raise InvalidState(
+            f"hold {step.hold_id!r} would {'be resolved' if resolved else 'stay open'}"
+        )
     state.replace(
         hold.account_id, account, "held", account.held - amount - (rest if resolved else 0)
     )

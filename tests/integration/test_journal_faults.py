@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from kernel import journal as journal_module
 from kernel import postgres_store
 from kernel.host import BatchHost
 from kernel.postgres_store import PostgresStore
@@ -132,6 +133,47 @@ async def test_unwritable_change_fails_alone(postgres_dsn: str, name: str) -> No
         assert (await lab.decide(pay("bad", "a", "b", 1)))[0] == '{"paid":"bad"}'
 
 
+async def test_one_unwritable_change_costs_a_large_batch_little(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others share their commits, and do not wait for a commit each behind the poison."""
+    async with journal_lab(postgres_dsn) as lab:
+        commit, commits = lab.store.commit, []
+
+        async def counted(one: Commit) -> None:
+            commits.append(one)
+            await commit(one)
+
+        monkeypatch.setattr(lab.store, "commit", counted)
+        batch = [pay(f"r{n}", "a", "b", 1) for n in range(256)]
+        batch[10] = _UNWRITABLE["NUL in text"]()
+        answers = await lab.decide_hosted(*batch)
+        assert answers[10] == "internal"
+        paid = [answers[n] for n in range(256) if n != 10]
+        assert paid == [f'{{"paid":"r{n}"}}' for n in range(256) if n != 10]
+        # By halves, and the one at fault once more.
+        assert len(commits) <= 2 * 8 + 2
+        assert (await lab.balances())["a"] == OPENING - 255
+
+
+async def test_damaged_account_holds_up_nobody_else(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A balance that counts its entries wrongly collides at every attempt, and fails alone."""
+    monkeypatch.setattr(journal_module, "STORE_RETRY_S", 0.01)
+    async with journal_lab(postgres_dsn) as lab:
+        lab.book.forget()
+        await lab.fetch("UPDATE zhihui.balance SET entries = entries - 1 WHERE account_id = 'b'")
+        with anyio.fail_after(30):
+            answers = await lab.decide_hosted(
+                pay("r1", "a", "c", 1), pay("r2", "a", "b", 2), pay("r3", "c", "a", 4)
+            )
+        assert [answers[n] for n in range(3)] == ['{"paid":"r1"}', "internal", '{"paid":"r3"}']
+        await lab.fetch("UPDATE zhihui.balance SET entries = entries + 1 WHERE account_id = 'b'")
+        lab.book.forget()
+        assert (await lab.decide(pay("r2", "a", "b", 2)))[0] == '{"paid":"r2"}'
+
+
 async def test_undecodable_change_fails_alone(postgres_dsn: str) -> None:
     """A message that is no change at all is a dead letter, and its neighbours are decided."""
     async with journal_lab(postgres_dsn) as lab:
@@ -222,6 +264,38 @@ async def test_unknown_commit_is_looked_up(
         assert await lab.balances() == {"a": 900, "b": 0, "c": 2_100}
         assert await lab.counts() == (3, 2, 2)
         assert (await lab.decide(pay("r4", "a", "b", 1)))[0] == '{"paid":"r4"}'
+
+
+_WAITING = (
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+async def test_commit_that_an_operator_cancels_is_done_again(postgres_dsn: str) -> None:
+    """A statement that was cancelled is no fault of the payment in it."""
+    async with journal_lab(postgres_dsn) as lab:
+
+        async def cancelled() -> bool:
+            waiting = await lab.fetch(_WAITING)
+            for row in waiting:
+                await lab.fetch("SELECT pg_cancel_backend($1)", row["pid"])
+            return bool(waiting)
+
+        blocker = await asyncpg.connect(lab.dsn)
+        try:
+            await blocker.execute("BEGIN")
+            await blocker.execute("SELECT FROM zhihui.balance WHERE account_id = 'a' FOR UPDATE")
+            answers = Answers()
+            deliveries = [journal_delivery(0, pay("r0", "a", "b", 1), answers)]
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(lab.journal.receive_batch, deliveries)
+                await eventually(cancelled, "the commit waits for the lock", within_s=30)
+                await blocker.execute("ROLLBACK")
+        finally:
+            await blocker.close()
+        assert answers[0] == '{"paid":"r0"}'
+        assert await lab.balances() == {"a": OPENING - 1, "b": OPENING + 1, "c": OPENING}
 
 
 async def test_commit_that_comes_through_late_is_not_doubled(

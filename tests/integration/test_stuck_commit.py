@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import asyncpg
 import pytest
 
+from kernel import _postgres_ownership
 from kernel.clock import SystemClock
-from kernel.ownership import Ownership
+from kernel.ownership import DRAIN_S_MAX, LEASE_S, Ownership
 from kernel.partition import PARTITIONS
+from kernel.postgres_store import READ_TIMEOUT_S
 from kernel.store import Commit
 from schemas.errors import NotReady
 from tests.conformance.store_lab import StoreLab, outcome_of, owned_by, postgres_lab
@@ -60,6 +63,22 @@ async def test_heartbeats_do_not_wait_for_a_stuck_commit(postgres_dsn: str) -> N
                 assert owned_by(cluster, node) == list(epochs)
                 assert all(cluster.claims[p].lease_left_s > _LONG_S for p in epochs)
             assert not session.is_closed()
+
+
+async def test_hand_over_waits_for_a_stuck_commit_less_than_a_lease(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits to let go sends no heartbeats: it tries again before its own life is over."""
+    assert _postgres_ownership.RELEASE_WAIT_S + DRAIN_S_MAX < LEASE_S
+    monkeypatch.setattr(_postgres_ownership, "RELEASE_WAIT_S", 0.2)
+    async with postgres_lab(postgres_dsn) as lab:
+        held = await _own(lab, "n1", 3, _LONG_S)
+        async with _stuck_commit(postgres_dsn, "n1", [1]) as session:
+            with anyio.fail_after(READ_TIMEOUT_S - 0.5), pytest.raises(NotReady):
+                await lab.store.release_partitions("n1", held)
+            await session.execute("ROLLBACK")
+        await lab.store.release_partitions("n1", held)
+        assert list(await _own(lab, "n2", 3, _LONG_S)) == [0, 1, 2]
 
 
 async def test_what_is_not_locked_is_taken_meanwhile(postgres_dsn: str) -> None:

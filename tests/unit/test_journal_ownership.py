@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from kernel import journal as journal_module
-from kernel.store import Commit, CommitUnknown, VersionConflict
+from kernel.store import Commit, CommitUnknown, DuplicateRequest, NumbersTaken, VersionConflict
 from schemas.change import LinkedChanges
 from schemas.errors import NotReady
 from tests.changes import Answers
@@ -301,6 +301,27 @@ async def test_unknown_commit_then_a_version_conflict_is_unknown(
     assert (await lab.decide(change("r1", take("a", 1))))[0] == "deadline_exceeded"
     errors.append(VersionConflict("old"))
     assert (await lab.decide(change("r2", take("a", 1))))[0] == "stale_owner"
+
+
+@pytest.mark.parametrize("error", [DuplicateRequest, NumbersTaken])
+async def test_store_that_contradicts_itself_is_not_asked_for_ever(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What collides with something that nobody can find is given up, whatever time it has."""
+    lab = await StockLab().started()
+    attempts = []
+
+    async def commit(one: Commit) -> None:
+        attempts.append(one)
+        assert len(attempts) < 100, "an endless loop"
+        raise error("there is one already")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lab.store, "commit", commit)
+        with pytest.raises(error):
+            await lab.decide(change("r1", take("a", 1)), change("r2", take("b", 1)))
+    assert (await lab.decide(change("r1", take("a", 1))))[0] == '{"taken":"a"}'
+    lab.check()
 
 
 async def test_store_that_is_away_is_waited_for_and_the_late_are_dropped() -> None:

@@ -165,6 +165,19 @@ async def test_a_capture_may_insist_on_the_outcome(
         assert (await lab.refused(step))[0] == "invalid_state"
 
 
+@pytest.mark.parametrize("resolves", [True, False])
+async def test_what_is_wrong_with_a_capture_comes_before_its_outcome(
+    lab: _Lab, resolves: bool
+) -> None:
+    """Whichever outcome it insists on, the caller hears what it can mend."""
+    await lab.take(_place())
+    refused = await lab.refused(_capture(60, "nobody", resolves=resolves))
+    assert refused == ("not_found", "payee")
+    await lab.take(StatusStep("a", "frozen", "shop"))
+    with pytest.raises(Rejected, match="is frozen"):
+        await lab.take(_capture(60, resolves=resolves))
+
+
 async def test_a_frozen_account_keeps_its_holds(lab: _Lab) -> None:
     """Captures wait for the end of the freeze, releases do not, and credits come in."""
     await lab.take(_place(), _place("other", 10), StatusStep("a", "frozen", "shop"))
