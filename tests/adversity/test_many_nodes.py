@@ -246,4 +246,3 @@ async def test_servers_may_restart_under_three_nodes(tmp_path: Path) -> None:
             sys.stdout.write(f"{name} killed: back after {time.monotonic() - began_s:.2f} s\n")
             await cluster.wait_shared()
             assert cluster.running() == set(_NAMES)
-        assert load.stream.unknown, "nobody gave up: a fault was missing"

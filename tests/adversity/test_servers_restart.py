@@ -8,6 +8,7 @@ import anyio
 import msgspec
 import pytest
 
+from kernel.postgres_store import StoreStatistics
 from schemas.errors import Unavailable
 from tests.adversity.payment_stream import GRACE_S, PaymentStream, check_stream, open_accounts
 from tests.adversity.server_faults import (
@@ -71,8 +72,13 @@ async def test_stream_survives(tmp_path: Path, fault: str) -> None:
                     within_s=_SERVES_AGAIN_S,
                 )
                 stream.stopped = True
-            assert stream.unknown or fault == "backends", "nobody gave up: a fault was missing"
             await eventually(running.is_ready, "the node is ready again")
+            statistics = running.statistics()
+            if fault == "nats":
+                assert statistics.bus.reconnects > 0, "the fault was not felt"
+            else:
+                assert isinstance(statistics.store, StoreStatistics)
+                assert statistics.store.writer_connects > 1, "the fault was not felt"
             standing = await check_stream(client, stream, servers.postgres.dsn)
             _check_node(running)
             assert (await client.accounts.get(payee)).posted_minor == standing
