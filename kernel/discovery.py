@@ -8,7 +8,8 @@ import msgspec
 import orjson
 
 from kernel.bus import Bus
-from kernel.edge import QUEUE_GROUP, Edge, Endpoint
+from kernel.edge import QUEUE_GROUP, Edge
+from kernel.requests import Endpoint
 from schemas.errors import ZhihuiError
 
 __all__ = ("Discovery",)

@@ -49,7 +49,6 @@ __all__ = (
     "Edge",
     "EdgeLimits",
     "EdgeStatistics",
-    "Endpoint",
 )
 
 _log = logging.getLogger(__name__)

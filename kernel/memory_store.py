@@ -115,9 +115,8 @@ class MemoryStore:
         (await self._read("join_cluster")).join_cluster(node, instance, lease_s)
 
     async def heartbeat(
-        self, node: str, instance: str, epochs: dict[int, int], lease_s: float, *,
-        leaving: bool = False,
-    ) -> Cluster:  # fmt: skip
+        self, node: str, instance: str, lease_s: float, *, leaving: bool = False
+    ) -> Cluster:
         """Let the node, and so what it holds, live on; return everything as it then stands."""
         database = await self._read("heartbeat")
         database.live_on(node, instance, lease_s, leaving=leaving)

@@ -72,19 +72,12 @@ class OwnershipStore(Protocol):
         """Let this process go by the name of the node, whoever did so before."""
 
     async def heartbeat(
-        self,
-        node: str,
-        instance: str,
-        epochs: dict[int, int],
-        lease_s: float,
-        *,
-        leaving: bool = False,
+        self, node: str, instance: str, lease_s: float, *, leaving: bool = False
     ) -> Cluster:
         """Let the node, and with it all that it holds, live on for ``lease_s``.
 
-        ``epochs`` is what the node believes to hold, for stores that lease each partition by
-        itself. Return everything as it then stands. When another process goes by the name, nothing
-        is extended.
+        Return everything as it then stands. When another process goes by the name, nothing is
+        extended.
         """
 
     async def claim_partitions(
@@ -235,7 +228,6 @@ class Ownership:
         cluster = await self._store.heartbeat(
             self._node,
             self._instance,
-            self._epochs,
             self._lease_s,
             leaving=self._is_leaving,
         )

@@ -222,11 +222,9 @@ class PostgresStore:
             await _postgres_ownership.join(connection, node, instance, lease_s)
 
     async def heartbeat(
-        self, node: str, instance: str, epochs: dict[int, int], lease_s: float, *,
-        leaving: bool = False,
-    ) -> Cluster:  # fmt: skip
+        self, node: str, instance: str, lease_s: float, *, leaving: bool = False
+    ) -> Cluster:
         """Let the node, and so what it holds, live on; return everything as it then stands."""
-        del epochs  # a lease lasts as long as the life of its owner
         async with self._reading(self._owning) as connection:
             await _postgres_ownership.heartbeat(
                 connection, node, instance, lease_s, leaving=leaving

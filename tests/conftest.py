@@ -87,6 +87,13 @@ def postgres_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
         yield dsn
 
 
+@pytest.fixture(scope="module")
+def module_postgres_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """A fresh, migrated database for all tests of a module."""
+    with _database(postgres_server, template=_TEMPLATE) as dsn:
+        yield dsn
+
+
 @pytest.fixture
 def empty_postgres_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """A fresh database without any schema."""
@@ -97,7 +104,20 @@ def empty_postgres_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[EmbeddedNats]:
     """A NATS server of the test's own, running; the test may kill and start it."""
-    server = EmbeddedNats(tmp_path / "nats-server")
+    with _running_nats(tmp_path / "nats-server") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def module_nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
+    """A NATS server for all tests of a module, which leave it running."""
+    with _running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _running_nats(data_dir: Path) -> Iterator[EmbeddedNats]:
+    server = EmbeddedNats(data_dir)
     try:
         asyncio.run(server.start())
         yield server

@@ -259,7 +259,7 @@ async def test_queries(lab: StoreLab) -> None:
 async def _join(lab: StoreLab, name: str, lease_s: float = _LEASE_S, instance: str = "") -> Cluster:
     store = lab.stores[name]
     await store.join_cluster(name, instance or name, lease_s)
-    return await store.heartbeat(name, instance or name, {}, lease_s)
+    return await store.heartbeat(name, instance or name, lease_s)
 
 
 async def _claim(
@@ -281,7 +281,7 @@ async def test_partitions_are_shared_and_never_taken_twice(lab: StoreLab) -> Non
     assert await _claim(lab, "n1", 20) == dict.fromkeys(range(20), 1)
     assert await _claim(lab, "n2", 100) == dict.fromkeys(range(20, 64), 1)
     assert await _claim(lab, "n3", 100) == {}
-    cluster = await lab.stores["n3"].heartbeat("n3", "n3", {}, _LEASE_S)
+    cluster = await lab.stores["n3"].heartbeat("n3", "n3", _LEASE_S)
     assert len(owned_by(cluster, "n2")) == 44
     assert all(0 < claim.lease_left_s <= _LEASE_S for claim in cluster.claims)
 
@@ -302,23 +302,23 @@ async def test_lease_ends_with_the_life_of_its_owner(lab: StoreLab) -> None:
     """Heartbeats keep what a node holds; a node that is silent loses it to those that are not."""
     await _join(lab, "n1", _SHORT_S)
     await _join(lab, "n2")
-    epochs = await _claim(lab, "n1", 10, _SHORT_S)
+    await _claim(lab, "n1", 10, _SHORT_S)
     looks = 0
 
     async def kept() -> bool:
         nonlocal looks
         looks += 1
         # Longer than its first lease, and lost by nobody's claim.
-        await lab.stores["n1"].heartbeat("n1", "n1", epochs, _LEASE_S)
+        await lab.stores["n1"].heartbeat("n1", "n1", _LEASE_S)
         return looks > 10
 
     await lab.until(kept, "ten heartbeats")
     assert 0 not in await _claim(lab, "n2", 5)
-    cluster = await lab.stores["n1"].heartbeat("n1", "n1", epochs, _SHORT_S)
+    cluster = await lab.stores["n1"].heartbeat("n1", "n1", _SHORT_S)
     assert cluster.nodes == ("n1", "n2")
 
     async def gone() -> bool:
-        cluster = await lab.stores["n2"].heartbeat("n2", "n2", {}, _LEASE_S)
+        cluster = await lab.stores["n2"].heartbeat("n2", "n2", _LEASE_S)
         ended = {claim.owner for claim in cluster.claims if claim.lease_left_s <= 0}
         return cluster.nodes == ("n2",) and "n1" in ended
 
@@ -331,7 +331,7 @@ async def test_lease_ends_with_the_life_of_its_owner(lab: StoreLab) -> None:
     assert {claim.epoch for claim in claimed.claims[:10]} == {2}
     assert await outcome_of(lab.store.commit(Commit({0: 1}, []))) == "stale [0]"
     # It comes to itself: it has lost what it held, and extends nothing of it.
-    cluster = await lab.stores["n1"].heartbeat("n1", "n1", epochs, _LEASE_S)
+    cluster = await lab.stores["n1"].heartbeat("n1", "n1", _LEASE_S)
     assert cluster.nodes == ("n1", "n2")
     assert owned_by(cluster, "n1") == []
 
@@ -348,7 +348,7 @@ async def test_newer_process_of_a_name_is_the_one(lab: StoreLab) -> None:
     assert [claim.epoch for claim in cluster.claims[:11]] == [*[2] * 9, 3, 2]
     # The former process hears of it, and can do no harm.
     for cluster in (
-        await lab.store.heartbeat("n1", "old", dict.fromkeys(range(10), 1), _SHORT_S, leaving=True),
+        await lab.store.heartbeat("n1", "old", _SHORT_S, leaving=True),
         await lab.store.claim_partitions("n1", "old", {}, 64, _SHORT_S),
     ):
         assert cluster.instance == "new"
@@ -356,7 +356,7 @@ async def test_newer_process_of_a_name_is_the_one(lab: StoreLab) -> None:
         assert len(owned_by(cluster, "n1")) == 11
         assert cluster.claims[0].lease_left_s > _SHORT_S
     await lab.store.leave_cluster("n1", "old")
-    assert (await lab.store.heartbeat("n1", "new", {}, _LEASE_S)).nodes == ("n1",)
+    assert (await lab.store.heartbeat("n1", "new", _LEASE_S)).nodes == ("n1",)
 
 
 async def test_node_that_leaves_is_no_longer_counted(lab: StoreLab) -> None:
@@ -364,13 +364,13 @@ async def test_node_that_leaves_is_no_longer_counted(lab: StoreLab) -> None:
     await _join(lab, "n1")
     await _join(lab, "n2")
     epochs = await _claim(lab, "n1", 3)
-    cluster = await lab.store.heartbeat("n1", "n1", epochs, _LEASE_S, leaving=True)
+    cluster = await lab.store.heartbeat("n1", "n1", _LEASE_S, leaving=True)
     assert cluster.nodes == ("n2",)
     assert owned_by(cluster, "n1") == [0, 1, 2]
     assert cluster.claims[0].lease_left_s > 0
     await lab.store.release_partitions("n1", epochs)
     await lab.store.leave_cluster("n1", "n1")
-    cluster = await lab.store.heartbeat("n1", "n1", {}, _LEASE_S)
+    cluster = await lab.store.heartbeat("n1", "n1", _LEASE_S)
     assert (cluster.instance, cluster.nodes) == ("", ("n2",))
     assert owned_by(cluster, "n1") == []
     assert (await _join(lab, "n1")).nodes == ("n1", "n2")

@@ -10,8 +10,6 @@ from schemas.errors import NotFound
 from zhihui.audit import run_audit
 from zhihui.client import Client
 from zhihui.embedded.nats_server import EmbeddedNats
-from zhihui.embedded.postgres_server import EmbeddedPostgres
-from zhihui.migrate import migrate
 from zhihui.node import NodeConfig, running_node
 
 pytestmark = pytest.mark.anyio
@@ -61,33 +59,21 @@ class _Lab:
 
 
 @pytest.fixture(scope="module")
-async def lab(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[_Lab]:
+async def lab(module_nats_server: EmbeddedNats, module_postgres_dsn: str) -> AsyncIterator[_Lab]:
     """One node for all rules; each test ends with a check of the books."""
-    nats = EmbeddedNats(tmp_path_factory.mktemp("nats"))
-    dsn = postgres_server.dsn_of("account_rules")
-    connection = await asyncpg.connect(postgres_server.dsn)
-    await nats.start()
-    try:
-        await connection.execute("CREATE DATABASE account_rules")
-        await migrate(dsn)
-        config = NodeConfig(name="n1", nats_url=nats.url, postgres_dsn=dsn)
-        async with (
-            running_node(config),
-            Client(app="shop", url=nats.url) as shop,
-            Client(app="gym", url=nats.url) as gym,
-        ):
-            accounts = []
-            for client, holder in ((shop, "Li"), (gym, "Wang")):
-                account = await client.accounts.open(holder=holder)
-                await client.accounts.deposit(account.account_id, _FUNDS, source=_UNIONPAY)
-                accounts.append(account.account_id)
-            yield _Lab(dsn, shop, gym, *accounts)
-    finally:
-        await nats.stop()
-        await connection.execute("DROP DATABASE account_rules WITH (FORCE)")
-        await connection.close()
+    nats, dsn = module_nats_server, module_postgres_dsn
+    config = NodeConfig(name="n1", nats_url=nats.url, postgres_dsn=dsn)
+    async with (
+        running_node(config),
+        Client(app="shop", url=nats.url) as shop,
+        Client(app="gym", url=nats.url) as gym,
+    ):
+        accounts = []
+        for client, holder in ((shop, "Li"), (gym, "Wang")):
+            account = await client.accounts.open(holder=holder)
+            await client.accounts.deposit(account.account_id, _FUNDS, source=_UNIONPAY)
+            accounts.append(account.account_id)
+        yield _Lab(dsn, shop, gym, *accounts)
 
 
 _REFUSED: dict[str, tuple[Callable[[_Lab], Awaitable[Any]], str]] = {

@@ -29,8 +29,6 @@ from tests.eventually import eventually
 from zhihui.audit import run_audit
 from zhihui.client import Client
 from zhihui.embedded.nats_server import EmbeddedNats
-from zhihui.embedded.postgres_server import EmbeddedPostgres
-from zhihui.migrate import migrate
 from zhihui.node import NodeConfig, RunningNode, running_node
 
 pytestmark = pytest.mark.anyio
@@ -123,23 +121,11 @@ class _Lab:
 
 
 @pytest.fixture(scope="module")
-async def lab(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[_Lab]:
+async def lab(module_nats_server: EmbeddedNats, module_postgres_dsn: str) -> AsyncIterator[_Lab]:
     """One node for all of the bad input: whatever came before, it must serve the next."""
-    nats = EmbeddedNats(tmp_path_factory.mktemp("nats"))
-    dsn = postgres_server.dsn_of("bad_input")
-    connection = await asyncpg.connect(postgres_server.dsn)
-    await nats.start()
-    try:
-        await connection.execute("CREATE DATABASE bad_input")
-        await migrate(dsn)
-        async with _running(nats, dsn) as one:
-            yield one
-    finally:
-        await nats.stop()
-        await connection.execute("DROP DATABASE bad_input WITH (FORCE)")
-        await connection.close()
+    nats, dsn = module_nats_server, module_postgres_dsn
+    async with _running(nats, dsn) as one:
+        yield one
 
 
 @asynccontextmanager

@@ -22,8 +22,6 @@ from tests.eventually import eventually
 from zhihui.audit import run_audit
 from zhihui.client import Client
 from zhihui.embedded.nats_server import EmbeddedNats
-from zhihui.embedded.postgres_server import EmbeddedPostgres
-from zhihui.migrate import migrate
 from zhihui.node import NodeConfig, running_node
 
 pytestmark = pytest.mark.anyio
@@ -79,27 +77,17 @@ class _Lab:
 
 @pytest.fixture(scope="module")
 async def running(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    module_nats_server: EmbeddedNats, module_postgres_dsn: str
 ) -> AsyncIterator[_Lab]:
     """One node for all tests."""
-    nats = EmbeddedNats(tmp_path_factory.mktemp("nats"))
-    dsn = postgres_server.dsn_of("holds")
-    connection = await asyncpg.connect(postgres_server.dsn)
-    await nats.start()
-    try:
-        await connection.execute("CREATE DATABASE holds")
-        await migrate(dsn)
-        config = NodeConfig(name="n1", nats_url=nats.url, postgres_dsn=dsn)
-        async with (
-            running_node(config),
-            Client(app="shop", url=nats.url) as shop,
-            Client(app="gym", url=nats.url) as gym,
-        ):
-            yield _Lab(dsn, shop, gym)
-    finally:
-        await nats.stop()
-        await connection.execute("DROP DATABASE holds WITH (FORCE)")
-        await connection.close()
+    nats, dsn = module_nats_server, module_postgres_dsn
+    config = NodeConfig(name="n1", nats_url=nats.url, postgres_dsn=dsn)
+    async with (
+        running_node(config),
+        Client(app="shop", url=nats.url) as shop,
+        Client(app="gym", url=nats.url) as gym,
+    ):
+        yield _Lab(dsn, shop, gym)
 
 
 @pytest.fixture

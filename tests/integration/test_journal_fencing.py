@@ -143,13 +143,13 @@ async def test_leases_and_commits_never_deadlock(postgres_dsn: str) -> None:
             await lab.fetch(
                 "UPDATE zhihui.partition SET lease_until = now() WHERE partition = $1", partition
             )
-        instance = (await lab.store.heartbeat("n1", "", {}, 60)).instance
+        instance = (await lab.store.heartbeat("n1", "", 60)).instance
         done = anyio.Event()
         moves = 0
 
         async def look(store: PostgresStore) -> None:
             while not done.is_set():
-                assert len((await store.heartbeat("n1", instance, {}, 60)).claims) == 64
+                assert len((await store.heartbeat("n1", instance, 60)).claims) == 64
 
         async def move() -> None:
             nonlocal moves
@@ -166,7 +166,7 @@ async def test_leases_and_commits_never_deadlock(postgres_dsn: str) -> None:
             tasks.start_soon(move)
             stood = refused = 0
             while stood + refused < 150 or not moves or not refused:
-                cluster = await lab.store.heartbeat("n1", instance, {}, 60)
+                cluster = await lab.store.heartbeat("n1", instance, 60)
                 epochs = {claim.partition: claim.epoch for claim in reversed(cluster.claims)}
                 try:
                     await lab.store.commit(Commit(epochs, []))

@@ -59,7 +59,7 @@ async def test_heartbeats_do_not_wait_for_a_stuck_commit(postgres_dsn: str) -> N
         held = {node: await _own(lab, node, 20, _LONG_S) for node in ("n1", "n2")}
         async with _stuck_commit(postgres_dsn, "n1", list(range(PARTITIONS))) as session:
             for node, epochs in held.items():
-                cluster = await lab.stores[node].heartbeat(node, node, epochs, 2 * _LONG_S)
+                cluster = await lab.stores[node].heartbeat(node, node, 2 * _LONG_S)
                 assert owned_by(cluster, node) == list(epochs)
                 assert all(cluster.claims[p].lease_left_s > _LONG_S for p in epochs)
             assert not session.is_closed()

@@ -227,17 +227,11 @@ class FakeOwnershipStore(MemoryStore):
         self._lose_answer("join_cluster")
 
     async def heartbeat(
-        self,
-        node: str,
-        instance: str,
-        epochs: dict[int, int],
-        lease_s: float,
-        *,
-        leaving: bool = False,
+        self, node: str, instance: str, lease_s: float, *, leaving: bool = False
     ) -> Cluster:
         """Let the node live on."""
         await self._called("heartbeat")
-        cluster = await super().heartbeat(node, instance, epochs, lease_s, leaving=leaving)
+        cluster = await super().heartbeat(node, instance, lease_s, leaving=leaving)
         self._lose_answer("heartbeat")
         return cluster
 
