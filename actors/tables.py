@@ -8,14 +8,29 @@ from schemas.subjects import PLATFORM_APP
 
 __all__ = ("BANK_TABLES", "first_rows")
 
-_EXTERNAL = ("cash", "unionpay", "netsunion", "wechat", "alipay")
+_CHANNELS = ("own_bank", "wechat", "alipay", "unionpay", "netsunion")
+_EXTERNAL = ("cash", *_CHANNELS)
+_INTERNAL = (
+    ("escrow:guaranteed", "CNY"),
+    ("income:merchant_fee", "CNY"),
+    ("income:credit_fee", "CNY"),
+    ("income:credit_interest", "CNY"),
+    ("income:credit_penalty", "CNY"),
+    ("income:advance_interest", "CNY"),
+    ("expense:marketing", "CNY"),
+    ("expense:channel_fee", "CNY"),
+    ("points:issued", "POINTS"),
+    ("points:redeemed", "POINTS"),
+    ("points:expired", "POINTS"),
+    ("points:expense", "CNY"),
+)
 
 BANK_TABLES: tuple[Table, ...] = (
     table(
         "account",
         ("account_id text", "change_seq bigint", "app text", "holder text", "type text",
          "asset text", "floor_minor bigint null", "ceiling_minor bigint null", "status text",
-         "opened_at timestamptz"),
+         "opened_at timestamptz", "customer_id text", "class text"),
         ("account_id",),
     ),
     table(
@@ -68,9 +83,35 @@ BANK_TABLES: tuple[Table, ...] = (
     table(
         "transfer",
         ("change_seq bigint", "number bigint", "debit text", "credit text", "amount_minor bigint",
-         "asset text"),
+         "asset text", "purpose text"),
         ("change_seq", "number"),
         checks=(("amount_minor", ">", 0),),
+        immutable=True,
+    ),
+    table(
+        "account_limit",
+        ("account_id text", "day_out_max bigint null", "day_in_max bigint null",
+         "year_out_max bigint null", "year_in_max bigint null", "exempt text", "day bigint",
+         "day_out bigint", "day_in bigint", "year bigint", "year_out bigint", "year_in bigint"),
+        ("account_id",),
+    ),
+    table(
+        "tally",
+        ("tally_id text", "count bigint", "amount_minor bigint", "closed boolean"),
+        ("tally_id",),
+        checks=(("count", ">=", 0), ("amount_minor", ">=", 0)),
+    ),
+    table(
+        "rule_set",
+        ("name text", "version bigint", "change_seq bigint", "app text", "body text"),
+        ("name",),
+        key_means="version",
+    ),
+    table(
+        "rule_set_version",
+        ("name text", "version bigint", "change_seq bigint", "body text",
+         "put_at timestamptz"),
+        ("name", "version"),
         immutable=True,
     ),
     table(
@@ -84,19 +125,27 @@ BANK_TABLES: tuple[Table, ...] = (
 
 def first_rows() -> dict[str, list[dict[str, Any]]]:
     """Return the rows of an empty bank, by table: the mirrors of what is outside of it."""
-    names = [f"external:{name}" for name in _EXTERNAL]
+    kept_in = [(f"external:{name}", "external", "CNY") for name in _EXTERNAL]
+    kept_in += [(name, "internal", asset) for name, asset in _INTERNAL]
+    kept_in += [
+        (f"channel:{name}:{side}", "internal", "CNY")
+        for name in _CHANNELS
+        for side in ("expected", "suspense")
+    ]
     accounts = [
         {
             "account_id": name,
             "change_seq": 0,
             "app": PLATFORM_APP,
             "holder": name,
-            "type": "external",
-            "asset": "CNY",
+            "type": type_,
+            "asset": asset,
             "status": "open",
             "opened_at": datetime(1970, 1, 1, tzinfo=UTC),
+            "customer_id": "",
+            "class": "",
         }
-        for name in names
+        for name, type_, asset in kept_in
     ]
-    balances = [{"account_id": name, "posted_minor": 0, "entries": 0} for name in names]
+    balances = [{"account_id": name, "posted_minor": 0, "entries": 0} for name, *_ in kept_in]
     return {"account": accounts, "balance": balances}

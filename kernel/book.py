@@ -5,6 +5,7 @@ holds its state in memory, loads what it lacks, and can take back everything sin
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -42,8 +43,8 @@ class Book(Protocol):
     async def load(self, ids: set[str]) -> None:
         """Bring ``ids`` into memory; those that do not exist are remembered as such."""
 
-    def begin(self) -> None:
-        """Start a batch."""
+    def begin(self, at: datetime) -> None:
+        """Start a batch; ``at`` is the time of all of it."""
 
     def decide(self, app: str, moves: Any, change_seq: int) -> Mapping[str, int] | None:
         """Apply the moves of one alternative, or raise a rejection and leave no trace.

@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 import anyio.lowlevel
 
-__all__ = ("Clock", "ManualClock", "SystemClock")
+__all__ = ("Clock", "ManualClock", "ShiftedClock", "SystemClock")
 
 
 class Clock(Protocol):
@@ -45,6 +45,29 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``."""
         await anyio.sleep(seconds)
+
+
+class ShiftedClock(SystemClock):
+    """The clock of the operating system with its wall time moved forward.
+
+    For trying out what takes days. Intervals stay those of the system: nothing that waits for
+    seconds must wake up or give up because the date has changed.
+    """
+
+    def __init__(self) -> None:
+        self._shift_s = 0
+
+    def shift_to(self, seconds: int) -> None:
+        """Be ``seconds`` ahead of the system; a shift that is smaller than before is ignored."""
+        self._shift_s = max(self._shift_s, seconds)
+
+    def now_ms(self) -> int:
+        """Return the moved wall time in Unix milliseconds."""
+        return super().now_ms() + self._shift_s * 1000
+
+    def now(self) -> datetime:
+        """Return the moved wall time in UTC."""
+        return super().now() + timedelta(seconds=self._shift_s)
 
 
 class ManualClock:

@@ -59,13 +59,21 @@ class DeadLetterStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters:
-    """Collect dead letters and bring them to the store in the background."""
+    """Collect dead letters and bring them to the store in the background.
 
-    def __init__(self, node: str, store: DeadLetterStore, clock: Clock, ids: IdFactory) -> None:
+    Of messages whose type is in ``redacted`` neither the body nor the reason is kept, which may
+    quote it: they carry what must not be stored as it came.
+    """
+
+    def __init__(
+        self, node: str, store: DeadLetterStore, clock: Clock, ids: IdFactory,
+        *, redacted: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._node = node
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._redacted = redacted
         self._waiting: deque[DeadLetter] = deque()
         self._recorded = 0
         self._lost = 0
@@ -79,6 +87,8 @@ class DeadLetters:
         self._recorded += 1
         # The end of a traceback is what went wrong; its beginning is where.
         reason = _storable(reason)[-REASON_CHARACTERS_MAX:]
+        if envelope.type in self._redacted:
+            reason = f"{reason.rstrip().rpartition(chr(10))[2].partition(':')[0]} (redacted)"
         last_line = reason.rstrip().rpartition("\n")[2]
         _log.error("dead letter: %s to %s: %s", envelope.type, envelope.kind, last_line)
         self._waiting.append(
@@ -92,7 +102,7 @@ class DeadLetters:
                 app=_storable(envelope.app),
                 reason=reason,
                 attempts=delivery.attempts,
-                body=bytes(envelope.body),
+                body=b"" if envelope.type in self._redacted else bytes(envelope.body),
             )
         )
 

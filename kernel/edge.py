@@ -13,6 +13,7 @@ from kernel.node import Node
 from kernel.requests import (
     NONSENSE,
     Endpoint,
+    check_allowed,
     decode_request,
     encode_request,
     made_no_sense,
@@ -255,6 +256,7 @@ class Edge:
             endpoint = self.endpoints.get(parsed.operation)
             if endpoint is None:
                 raise UnknownOperation(f"there is no operation {parsed.operation!r}")
+            check_allowed(endpoint.operation, parsed.app)
             if len(self._routes) >= SUBJECTS_MAX:
                 self._routes.clear()
             route = self._routes[subject] = (parsed.app, endpoint)

@@ -25,6 +25,7 @@ from kernel.node import Node
 from kernel.requests import (
     NONSENSE,
     Endpoint,
+    check_allowed,
     decode_request,
     encode_request,
     made_no_sense,
@@ -305,6 +306,14 @@ class Intake:
             raise UnknownOperation(f"there is no operation {parsed.operation!r}")
         if not endpoint.operation.mutates:
             raise UnknownOperation(f"{parsed.operation} is a read: ask, and do not publish")
+        check_allowed(endpoint.operation, parsed.app)
+        if endpoint.operation.sensitive:
+            # Its dead letter must not keep it either.
+            work.request_id = _request_id(message.body)
+            work.message = msgspec.structs.replace(message, body=b"")
+            raise UnknownOperation(
+                f"{parsed.operation} carries data of a person: ask, and do not publish what is kept"
+            )
         if len(message.body) > self._limits.body_bytes_max:
             raise MessageTooLarge(
                 f"the body has {len(message.body)} bytes; at most {self._limits.body_bytes_max} "

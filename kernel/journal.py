@@ -320,9 +320,10 @@ class Journal(BatchActor):
             await book.load(missing)
 
     def _decide(self, waiting: list[JournalItem]) -> JournalBatch:
-        self._book.begin()
+        at = self._clock.now()
+        self._book.begin(at)
         assert self._epoch is not None
-        batch = JournalBatch(self._clock.now(), self._position, {self._partition: self._epoch})
+        batch = JournalBatch(at, self._position, {self._partition: self._epoch})
         for item in waiting:
             if item.links:
                 if not any(key in batch.decided for key in keys([item])):

@@ -10,7 +10,7 @@ from kernel.book import TableRows
 from kernel.partition import partition_of
 from kernel.request_memory import COMMITTED, Decided, RequestKey
 from kernel.store import EventRow, Position
-from schemas.change import Alternative, Change, unknown
+from schemas.change import Alternative, Change, Fact, unknown
 from schemas.errors import ErrorBody
 
 __all__ = ("FactTable", "JournalBatch", "filled_in")
@@ -71,6 +71,7 @@ class JournalBatch:
             assert error is not None
             answer = _error_json.encode(error).decode()
             decided = Decided(change.digest, error.code, answer, 0)
+            self._add_facts(change.refused, change_seq)
         self.decided[change.app, change.request_id] = decided
         self._changes.append(
             (change.app, change.request_id, change_seq, change.operation, change.digest,
@@ -79,14 +80,14 @@ class JournalBatch:
 
     def _take(self, change: Change, change_seq: int, chosen: Alternative) -> None:
         self.committed += 1
-        for fact in chosen.facts:
-            self._facts.setdefault(fact.table, []).append((change_seq, *fact.row))
+        self._add_facts(chosen.facts, change_seq)
         event_seq = self._event_seq
         for event in chosen.events:
             event_seq += 1
             self._events.append(
-                (event_seq, change_seq, change.app, event.type, event.subject, event.data, self.at)
-            )
+                (event_seq, change_seq, event.app or change.app, event.type, event.subject,
+                 event.data, self.at)
+            )  # fmt: skip
         self._event_seq = event_seq
         for timer_id in chosen.cancels:
             # One set by an earlier change of this batch has no row yet, and gets none.
@@ -98,6 +99,10 @@ class JournalBatch:
                 _UNIX_EPOCH + timedelta(milliseconds=one.due_at_ms), one.every_s, one.kind,
                 one.key, one.type, one.app, bytes(one.body),
             )  # fmt: skip
+
+    def _add_facts(self, facts: tuple[Fact, ...], change_seq: int) -> None:
+        for fact in facts:
+            self._facts.setdefault(fact.table, []).append((change_seq, *fact.row))
 
     @property
     def position(self) -> Position:

@@ -6,13 +6,21 @@ from typing import Any
 
 import msgspec
 
-from schemas.errors import ErrorBody, Internal, InvalidField, MalformedMessage, Rejected
+from schemas.errors import (
+    ErrorBody,
+    Forbidden,
+    Internal,
+    InvalidField,
+    MalformedMessage,
+    Rejected,
+)
 from schemas.operation import Operation
-from schemas.subjects import request_subject
+from schemas.subjects import OPERATOR_APP, request_subject
 
 __all__ = (
     "NONSENSE",
     "Endpoint",
+    "check_allowed",
     "decode_request",
     "encode_request",
     "made_no_sense",
@@ -54,6 +62,12 @@ class Endpoint:
     def subject(self) -> str:
         """The subject with a wildcard for the app."""
         return request_subject("*", self.operation.service, self.operation.verb)
+
+
+def check_allowed(operation: Operation, app: str) -> None:
+    """Raise :class:`~schemas.errors.Forbidden` when the operation is not for this app."""
+    if operation.operator and app != OPERATOR_APP:
+        raise Forbidden(f"{operation.name} is for the back office, the app {OPERATOR_APP!r}")
 
 
 def decode_request(endpoint: Endpoint, data: bytes) -> Any:

@@ -20,7 +20,8 @@ SELECT n AS number, $payers + $payees + n AS seq,
   FROM generate_series(1, $payers) AS n;
 
 INSERT INTO zhihui.account
-SELECT account_id, seq, '$app', 'Bench ' || seq, type, 'CNY', 0, NULL, 'open', at FROM opened;
+SELECT account_id, seq, '$app', 'Bench ' || seq, type, 'CNY', 0, NULL, 'open', at, '', ''
+  FROM opened;
 
 INSERT INTO zhihui.balance
 SELECT account_id, $opening, 1 FROM paid_in

@@ -9,6 +9,7 @@ from schemas.accounts import (
     AccountUnfrozen,
     Deposit,
 )
+from schemas.catalogue import SERVICES
 from schemas.holds import Hold, HoldCapture
 from schemas.payments import Payment
 from schemas.requests import REQUEST_EVENTS
@@ -28,4 +29,5 @@ BANK_EVENTS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "hold.voided": (Hold,),
     "payment.succeeded": (Payment,),
     **REQUEST_EVENTS,
+    **{type_: data for service in SERVICES for type_, data in service.EVENTS.items()},
 }

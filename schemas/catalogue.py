@@ -19,11 +19,15 @@ from schemas.accounts import (
 from schemas.event_list import EventList, ListEvents
 from schemas.holds import CaptureHold, GetHold, Hold, HoldCapture, PlaceHold, VoidHold
 from schemas.operation import Operation
+from schemas.operations import rules
 from schemas.payments import CreatePayment, GetPayment, Payment
 
-__all__ = ("BANK_OPERATIONS",)
+__all__ = ("BANK_OPERATIONS", "SERVICES")
 
-BANK_OPERATIONS: tuple[Operation, ...] = (
+# The services whose operations and events stand in a module of their own.
+SERVICES = (rules,)
+
+_ACCOUNTS_AND_PAYMENTS: tuple[Operation, ...] = (
     Operation(
         service="account",
         verb="open",
@@ -205,4 +209,9 @@ BANK_OPERATIONS: tuple[Operation, ...] = (
         mutates=False,
         summary="Read the app's own events in order, page by page.",
     ),
+)
+
+BANK_OPERATIONS: tuple[Operation, ...] = (
+    *_ACCOUNTS_AND_PAYMENTS,
+    *(operation for service in SERVICES for operation in service.OPERATIONS),
 )

@@ -32,12 +32,14 @@ class Fact(msgspec.Struct, array_like=True, frozen=True):
 class Event(msgspec.Struct, array_like=True, frozen=True):
     """Something to tell the outside.
 
-    ``type`` is ``<entity>.<event>``, ``subject`` the entity's id, ``data`` finished JSON.
+    ``type`` is ``<entity>.<event>``, ``subject`` the entity's id, ``data`` finished JSON. ``app``
+    is the app that is told; empty for the one whose change it is.
     """
 
     type: str
     subject: str
     data: str
+    app: str = ""
 
 
 class Timer(msgspec.Struct, array_like=True, frozen=True):
@@ -103,8 +105,9 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
 
     ``digest`` is 16 bytes over operation and body. The first alternative that the book accepts is
     committed. When it accepts none, ``rejection`` is remembered if given, else what the book
-    said of the first. ``partition`` and ``epoch`` state the ownership on which the sender based its
-    decision; −1 when it based it on nothing of its own.
+    said of the first; ``refused`` are rows that are written then, and only then. ``partition`` and
+    ``epoch`` state the ownership on which the sender based its decision; −1 when it based it on
+    nothing of its own.
     """
 
     app: str
@@ -115,6 +118,7 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
     rejection: ErrorBody | None = None
     partition: int = -1
     epoch: int = 0
+    refused: tuple[Fact, ...] = ()
 
 
 class LinkedChanges(msgspec.Struct, array_like=True, frozen=True):

@@ -16,11 +16,16 @@
     │   ├── InvalidState          invalid_state
     │   ├── InsufficientFunds     insufficient_funds
     │   ├── BalanceLimit          balance_limit
+    │   ├── LimitExceeded         limit_exceeded
+    │   ├── Ineligible            ineligible
+    │   ├── RiskDeclined          risk_declined
+    │   ├── StepUpRequired        step_up_required
     │   └── LinkedFailed          linked_failed
     ├── Unavailable         try again, with the same request id
     │   ├── Busy                  busy
     │   ├── Throttled             throttled
     │   ├── NotReady              not_ready
+    │   ├── ChannelUnavailable    channel_unavailable
     │   ├── StaleOwner            stale_owner
     │   └── DeadlineExceeded      deadline_exceeded
     └── Internal            our bug; the message is kept as a dead letter
@@ -33,22 +38,27 @@ __all__ = (
     "ERRORS",
     "BalanceLimit",
     "Busy",
+    "ChannelUnavailable",
     "Conflict",
     "DeadlineExceeded",
     "ErrorBody",
     "Forbidden",
+    "Ineligible",
     "InsufficientFunds",
     "Internal",
     "InvalidField",
     "InvalidState",
+    "LimitExceeded",
     "LinkedFailed",
     "MalformedMessage",
     "MessageTooLarge",
     "NotFound",
     "NotReady",
     "Rejected",
+    "RiskDeclined",
     "SelfPayment",
     "StaleOwner",
+    "StepUpRequired",
     "Throttled",
     "Unavailable",
     "UnknownOperation",
@@ -186,6 +196,37 @@ class BalanceLimit(Rejected):
     meaning = "The payee's balance would rise above what its account may hold. Nothing was moved."
 
 
+class LimitExceeded(Rejected):
+    """A limit of amount or number would be passed: of an account class, a day, a mandate."""
+
+    code = "limit_exceeded"
+    meaning = "A limit of amount or number would be passed; the message says which. Nothing moved."
+
+
+class Ineligible(Rejected):
+    """The conditions of a product or a service are not met."""
+
+    code = "ineligible"
+    meaning = "The conditions of what is asked for are not met; the message says which."
+
+
+class RiskDeclined(Rejected):
+    """The risk check refused the movement."""
+
+    code = "risk_declined"
+    meaning = "The risk check refused it; the message holds the reason codes. Nothing was moved."
+
+
+class StepUpRequired(Rejected):
+    """The risk check wants the customer to be verified more strongly."""
+
+    code = "step_up_required"
+    meaning = (
+        "The risk check wants a stronger verification of the customer. "
+        "Verify, and send a new request that states the factors."
+    )
+
+
 class LinkedFailed(Rejected):
     """Another change of the same chain was rejected."""
 
@@ -223,6 +264,13 @@ class NotReady(Unavailable):
 
     code = "not_ready"
     meaning = "The service is starting, stopping or cut off from its store. Send again later."
+
+
+class ChannelUnavailable(Unavailable):
+    """No payment channel can take it at the moment."""
+
+    code = "channel_unavailable"
+    meaning = "No payment channel that may take it is up. Nothing was moved; send again later."
 
 
 class StaleOwner(Unavailable):

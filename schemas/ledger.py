@@ -9,8 +9,11 @@ __all__ = (
     "BALANCE_MAX_MINOR",
     "FREEZE",
     "HOLD",
+    "AccountLimits",
     "AccountStatus",
+    "BoundsStep",
     "CaptureStep",
+    "LimitsStep",
     "Moves",
     "NewAccount",
     "PlaceStep",
@@ -18,6 +21,7 @@ __all__ = (
     "ReleaseStep",
     "StatusStep",
     "Step",
+    "TallyStep",
     "TransferStep",
     "encode_moves",
 )
@@ -35,6 +39,20 @@ AccountStatus = Literal["open", "frozen", "closed"]
 _encoder = msgspec.msgpack.Encoder()
 
 
+class AccountLimits(msgspec.Struct, array_like=True, frozen=True):
+    """What may leave and enter an account in a day and in a year, minor units; None is no limit.
+
+    Days and years are those of Asia/Shanghai. Moves to and from ``exempt``, the owner's own bound
+    account, count against none of them.
+    """
+
+    day_out_max: int | None = None
+    day_in_max: int | None = None
+    year_out_max: int | None = None
+    year_in_max: int | None = None
+    exempt: str = ""
+
+
 class NewAccount(msgspec.Struct, array_like=True, frozen=True):
     """An account to open, with a balance of zero.
 
@@ -46,6 +64,7 @@ class NewAccount(msgspec.Struct, array_like=True, frozen=True):
     asset: str
     floor_minor: int | None
     ceiling_minor: int | None
+    limits: AccountLimits | None = None
 
 
 class Posting(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -54,7 +73,10 @@ class Posting(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ``owner`` is the app that must own the debited account; empty when the platform itself debits.
     An app's posting never reaches an account of the platform. ``credit_owner`` is the app that must
     own the credited account; empty when anybody may. ``fields`` are what the request calls the two
-    accounts, for errors.
+    accounts, for errors. An ``exempt`` posting counts against no limit of a day or a year: its
+    sender has made sure that it is to or from the owner's own bound account. With a ``purpose`` the
+    ledger keeps a row that explains the two entries; without, a payment or a deposit of the same
+    change explains them.
     """
 
     debit: str
@@ -64,6 +86,8 @@ class Posting(msgspec.Struct, array_like=True, frozen=True, gc=False):
     owner: str = ""
     credit_owner: str = ""
     fields: tuple[str, str] = ("payer", "payee")
+    exempt: bool = False
+    purpose: str = ""
 
 
 class PlaceStep(msgspec.Struct, array_like=True, frozen=True, tag="place"):
@@ -143,6 +167,8 @@ class TransferStep(msgspec.Struct, array_like=True, frozen=True, tag="transfer")
     credit_owner: str = ""
     name: str = "transfer"
     fields: tuple[str, str] = ("payer", "payee")
+    exempt: bool = False
+    purpose: str = "transfer"
 
 
 class StatusStep(msgspec.Struct, array_like=True, frozen=True, tag="status"):
@@ -158,7 +184,63 @@ class StatusStep(msgspec.Struct, array_like=True, frozen=True, tag="status"):
     field: str = "account_id"
 
 
-Step = PlaceStep | CaptureStep | ReleaseStep | TransferStep | StatusStep
+class TallyStep(msgspec.Struct, array_like=True, frozen=True, tag="tally"):
+    """Count ``count`` and ``amount_minor`` in the tally ``tally_id``, which begins at zero.
+
+    It passes only if count and amount, after adding, and with those of the tallies in ``window``
+    added to them, are at most ``count_max`` and ``amount_max`` (None is no limit). Negative
+    numbers give back what was counted; a tally is never below zero. A closed tally takes nothing
+    more, except what is given back: ``closes`` closes it and ``opens`` opens it again. A refusal
+    has the error code ``code``, ``message`` and ``field``. Periods are part of the id. The decision
+    finds ``<name>.count`` and ``<name>.amount``.
+    """
+
+    tally_id: str
+    count: int = 1
+    amount_minor: int = 0
+    count_max: int | None = None
+    amount_max: int | None = None
+    window: tuple[str, ...] = ()
+    closes: bool = False
+    opens: bool = False
+    code: str = "limit_exceeded"
+    message: str = ""
+    field: str = ""
+    name: str = "tally"
+
+
+class BoundsStep(msgspec.Struct, array_like=True, frozen=True, tag="bounds"):
+    """Give an account another floor and ceiling, minor units; None is no bound.
+
+    A balance that is beyond the new bound stays; it only may not move further away.
+    """
+
+    account_id: str
+    floor_minor: int | None
+    ceiling_minor: int | None
+    owner: str = ""
+    field: str = "account_id"
+
+
+class LimitsStep(msgspec.Struct, array_like=True, frozen=True, tag="limits"):
+    """Give an account other limits of days and years; what was used of the old ones stays used."""
+
+    account_id: str
+    limits: AccountLimits
+    owner: str = ""
+    field: str = "account_id"
+
+
+Step = (
+    PlaceStep
+    | CaptureStep
+    | ReleaseStep
+    | TransferStep
+    | StatusStep
+    | TallyStep
+    | BoundsStep
+    | LimitsStep
+)
 
 
 class Moves(msgspec.Struct, array_like=True, frozen=True):

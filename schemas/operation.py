@@ -13,7 +13,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     ``kind`` is the kind of actor that handles it and ``key`` the request's field whose value
     selects the identity. ``mutates`` tells whether the request carries a ``request_id``.
     ``errors`` are the codes it may answer beyond those that every operation may. ``events`` are the
-    types that it may emit.
+    types that it may emit. ``operator`` is for the back office alone, and others are ``forbidden``.
+    A ``sensitive`` request carries data of a person: it is not taken where bodies are kept.
     """
 
     service: str
@@ -26,6 +27,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     errors: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    operator: bool = False
+    sensitive: bool = False
 
     @property
     def name(self) -> str:

@@ -29,6 +29,7 @@ __all__ = (
     "EVENT_SUBJECTS",
     "INTAKE_STREAM",
     "INTAKE_SUBJECTS",
+    "OPERATOR_APP",
     "PLATFORM_APP",
     "REQUEST_SUBJECTS",
     "RequestSubject",
@@ -51,6 +52,9 @@ CLUSTER_SUBJECT = "zh.cluster.v1"
 # Owns the accounts of external sources, which have no floor: whoever could act as it could make
 # money.
 PLATFORM_APP = "bank"
+# The bank's back office: an app with a key like any other, and the only one that may call the
+# operations marked `operator`.
+OPERATOR_APP = "ops"
 
 _APP = re.compile(APP_PATTERN)
 _REQUEST_TOKENS = 5

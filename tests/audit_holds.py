@@ -26,7 +26,7 @@ SELECT 'shop', 'request-' || seq, seq, operation, '\\x00', 'committed', '{}', no
                (25, 'account.unfreeze'), (26, 'hold.place'), (27, 'hold.void')
        ) AS v(seq, operation);
 INSERT INTO zhihui.account VALUES
-    ('shut', 19, 'shop', 'Shut', 'customer', 'CNY', 0, NULL, 'closed', now());
+    ('shut', 19, 'shop', 'Shut', 'customer', 'CNY', 0, NULL, 'closed', now(), '', '');
 INSERT INTO zhihui.balance VALUES ('shut', 0, 2);
 INSERT INTO zhihui.deposit VALUES
     ('dep-3', 20, 'shop', 'shut', 'external:cash', 70, 'CNY', now());
@@ -50,7 +50,7 @@ INSERT INTO zhihui.hold_step VALUES
     ('h-6', 1, 26, 'placed', 30, ''), ('h-6', 2, 27, 'voided', 30, '');
 INSERT INTO zhihui.account_status VALUES
     (17, 0, 'idle', 'frozen'), (18, 0, 'idle', 'open'), (21, 1, 'shut', 'closed');
-INSERT INTO zhihui.transfer VALUES (21, 0, 'shut', 'bo', 70, 'CNY');
+INSERT INTO zhihui.transfer VALUES (21, 0, 'shut', 'bo', 70, 'CNY', 'transfer');
 INSERT INTO zhihui.entry VALUES
     ('anna', 3, 13, -200, 8800), ('mall', 4, 13, 200, 1800),
     ('anna', 4, 14, -100, 8700), ('mall', 5, 14, 100, 1900),

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from actors.ledger import LedgerBook
+from actors.ledger._limits import Limits
 
 __all__ = ("kept", "serialised")
 
@@ -18,7 +19,8 @@ def serialised(book: LedgerBook) -> bytes:
             _things(state.accounts), _things(state.holds), sorted(state.absent),
             sorted(state.absent_holds), state.opened, list(state.placed.items()),
             state.hold_steps, state.transfers, state.statuses,
-            [(name, attribute, before) for name, _, attribute, before in state.replaced], rows,
+            [(name, attribute, _plain(before)) for name, _, attribute, before in state.replaced],
+            _things(state.tallies), state.tallied, rows,
         ]
     )  # fmt: skip
 
@@ -29,13 +31,17 @@ def kept(book: LedgerBook) -> bytes:
     return msgspec.msgpack.encode(
         [
             {name: one for name, one in _things(things).items() if one is not None}
-            for things in (state.accounts, state.holds)
+            for things in (state.accounts, state.holds, state.tallies)
         ]
     )
 
 
 def _things(things: Any) -> dict[str, list[Any] | None]:
     return {
-        name: None if one is None else [getattr(one, slot) for slot in one.__slots__]
+        name: None if one is None else [_plain(getattr(one, slot)) for slot in one.__slots__]
         for name, one in sorted(things.items())
     }
+
+
+def _plain(value: Any) -> Any:
+    return value.row() if isinstance(value, Limits) else value

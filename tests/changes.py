@@ -60,7 +60,7 @@ def open_account(
     asset: str = "CNY", holder: str = "holder",
 ) -> Alternative:  # fmt: skip
     """Return the opening of an account, with its row and its event."""
-    row = (account_id, app, holder, "customer", asset, floor, ceiling, "open", AT)
+    row = (account_id, app, holder, "customer", asset, floor, ceiling, "open", AT, "", "")
     return Alternative(
         encode_moves(Moves(open=(NewAccount(account_id, app, asset, floor, ceiling),))),
         (Fact("account", row),),

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from zhihui.commands import app as app_commands
-from zhihui.commands import audit, call, deadletter, events, migrate, node, status, tools, up
+from zhihui.commands import (
+    audit,
+    call,
+    deadletter,
+    events,
+    migrate,
+    node,
+    sandbox,
+    status,
+    tools,
+    up,
+)
 from zhihui.commands.console import errors
 from zhihui.errors import SetupError
 
@@ -53,6 +64,7 @@ app.add_typer(events.events, rich_help_panel=_USE)
 app.add_typer(deadletter.deadletters, rich_help_panel=_USE)
 app.command(rich_help_panel=_USE)(tools.schema)
 app.command(rich_help_panel=_TRY)(tools.demo)
+app.add_typer(sandbox.sandbox, rich_help_panel=_TRY)
 app.command(rich_help_panel=_TRY)(tools.bench)
 
 

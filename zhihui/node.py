@@ -12,14 +12,13 @@ import anyio
 import anyio.abc
 import msgspec
 
-from actors.accounts import ACCOUNT_TABLE, AccountActor, QueryActor
-from actors.events import EventQueryActor
-from actors.holds import HoldActor
+from actors import bank
 from actors.ledger import LedgerBook, LedgerStatistics
-from actors.payments import DEPOSIT_TABLE, PAYMENT_TABLE, PaymentActor
-from actors.scenario import DOCUMENT_TABLE, scenario_actor_factory
+from actors.parts import Parts
+from actors.rules import RuleSets
+from actors.scenario import scenario_actor_factory
 from kernel.bus import Bus, BusStatistics
-from kernel.clock import Clock, SystemClock
+from kernel.clock import Clock, ShiftedClock, SystemClock
 from kernel.dead_letter import DeadLetters, DeadLetterStatistics
 from kernel.discovery import Discovery
 from kernel.edge import Edge, EdgeStatistics
@@ -44,6 +43,7 @@ from schemas.errors import StaleOwner, ZhihuiError
 from schemas.ledger import Moves, encode_moves
 from schemas.subjects import CLUSTER_SUBJECT
 from zhihui.packs import bundled_packs
+from zhihui.sandbox import SANDBOX_RULES, SANDBOX_VARIABLE, SandboxRules
 from zhihui.version import VERSION
 
 __all__ = (
@@ -79,6 +79,9 @@ GARBAGE_THRESHOLD = 50_000
 MISSES_MAX = 2
 
 
+_SENSITIVE = frozenset(one.name for one in BANK_OPERATIONS if one.sensitive)
+
+
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a node has to be told."""
 
@@ -86,6 +89,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     nats_url: str
     postgres_dsn: str
     nats_security: NatsSecurity = NatsSecurity()
+    # For the bank's services, by the names of their environment variables.
+    settings: dict[str, str] = {}
     # Longer than a lease, so that the partitions of a node that just died are waited for.
     join_timeout_s: float = LEASE_S + 2.0
 
@@ -125,7 +130,7 @@ class RunningNode:
         name = config.name
         self.ownership = Ownership(name, ids.new(name), store, clock)
         self.ownership.on_moved(self._tell_cluster)
-        self.dead_letters = DeadLetters(name, store, clock, ids)
+        self.dead_letters = DeadLetters(name, store, clock, ids, redacted=_SENSITIVE)
         self.node = Node(name, bus, self.ownership, clock)
         self._streams = streams or JetStreams(name, bus, ids)
         self.relay = EventRelay(self._streams, store, clock, epoch=self._journal_epoch)
@@ -136,12 +141,23 @@ class RunningNode:
             self._book,
             self.ownership,
             clock,
-            (PAYMENT_TABLE, DEPOSIT_TABLE, ACCOUNT_TABLE, DOCUMENT_TABLE),
+            bank.FACT_TABLES,
             committed=self.relay.hand_over,
         )
         packs = bundled_packs()
         operations = list(BANK_OPERATIONS)
-        for host in self._bank_hosts(ids):
+        self._parts = Parts(
+            store=store,
+            clock=clock,
+            ids=ids,
+            randomness=randomness,
+            node=self.node,
+            ownership=self.ownership,
+            dead_letters=self.dead_letters,
+            rules=RuleSets(store, clock, (*bank.RULE_SETS, SANDBOX_RULES)),
+            settings=config.settings,
+        )
+        for host in (self._journal_host(), *bank.hosts(self._parts)):
             self.node.add_host(host)
         for pack in packs:
             operations += pack.operations()
@@ -159,6 +175,8 @@ class RunningNode:
         self.intake = Intake(
             self.node, self._streams, clock, self.edge.endpoints, encode_moves(Moves())
         )
+        if isinstance(clock, ShiftedClock):
+            self._parts.rules.on_change(SANDBOX_RULES.name, _shifting(clock))
         self._misses = 0
         self._discovery = Discovery(
             bus,
@@ -172,23 +190,13 @@ class RunningNode:
             statistics=self.statistics,
         )
 
-    def _bank_hosts(self, ids: IdFactory) -> tuple[Host, ...]:
-        clock, letters = self._clock, self.dead_letters
-        return (
-            BatchHost(
-                lambda: self._journal,
-                clock=clock,
-                dead_letters=letters,
-                # Commits stop getting cheaper per row at about 2,000.
-                limits=HostLimits(batch_max=2_000),
-            ),
-            BatchHost(lambda: PaymentActor(clock, ids), clock=clock, dead_letters=letters),
-            BatchHost(lambda: AccountActor(clock, ids), clock=clock, dead_letters=letters),
-            BatchHost(
-                lambda: HoldActor(self._store, clock, ids), clock=clock, dead_letters=letters
-            ),
-            BatchHost(lambda: QueryActor(self._store), clock=clock, dead_letters=letters),
-            BatchHost(lambda: EventQueryActor(self._store), clock=clock, dead_letters=letters),
+    def _journal_host(self) -> Host:
+        return BatchHost(
+            lambda: self._journal,
+            clock=self._clock,
+            dead_letters=self.dead_letters,
+            # Commits stop getting cheaper per row at about 2,000.
+            limits=HostLimits(batch_max=2_000),
         )
 
     def is_ready(self) -> bool:
@@ -236,6 +244,9 @@ class RunningNode:
         tasks.start_soon(self.ownership.keep)
         tasks.start_soon(self.relay.run)
         tasks.start_soon(self.timers.run)
+        await self._parts.rules.load()
+        for service in bank.services(self._parts):
+            tasks.start_soon(service)
         await self.throttle.load(self._store)
         tasks.start_soon(self.throttle.keep, self._store)
         tasks.start_soon(self._bus.watch, HEALTH_INTERVAL_S)
@@ -305,6 +316,10 @@ class RunningNode:
         await self.relay.save_cursor()
 
 
+def _shifting(clock: ShiftedClock) -> Callable[[SandboxRules, int], None]:
+    return lambda rules, _version: clock.shift_to(rules.clock_ahead_s)
+
+
 async def _step(name: str, action: Callable[[], Awaitable[Any]], limit_s: float) -> None:
     with anyio.move_on_after(limit_s) as scope:
         try:
@@ -324,7 +339,8 @@ async def running_node(
     Raise :class:`~schemas.errors.NotReady` when a server is out of reach or the other nodes do not
     share, and :class:`~schemas.errors.StaleOwner` from inside when a newer process takes the name.
     """
-    clock = clock or SystemClock()
+    if clock is None:
+        clock = ShiftedClock() if config.settings.get(SANDBOX_VARIABLE) else SystemClock()
     try:
         async with (
             PostgresStore(config.postgres_dsn, application=f"zhihui:{config.name}") as store,

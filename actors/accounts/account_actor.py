@@ -38,9 +38,10 @@ ACCOUNT_TABLE = FactTable(
     "account",
     (
         "account_id", "app", "holder", "type", "asset", "floor_minor", "ceiling_minor", "status",
-        "opened_at",
+        "opened_at", "customer_id", "class",
     ),
-    ("text", "text", "text", "text", "text", "bigint", "bigint", "text", "timestamptz"),
+    ("text", "text", "text", "text", "text", "bigint", "bigint", "text", "timestamptz", "text",
+     "text"),
 )  # fmt: skip
 
 EXTERNAL_PREFIX = "external:"
@@ -110,6 +111,7 @@ class AccountActor(BatchActor):
         new = NewAccount(account_id, app, request.currency, 0, None)
         row = (
             account_id, app, request.holder, request.type, request.currency, 0, None, "open", now,
+            "", "",
         )  # fmt: skip
         return request.request_id, Alternative(
             encode_moves(Moves(open=(new,))),

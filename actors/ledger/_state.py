@@ -8,10 +8,11 @@ costs the same however much the batch holds, and going back to it costs what was
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from actors.ledger._limits import Limits
 from kernel.book import TableRows
 from schemas.ledger import BALANCE_MAX_MINOR
 
-__all__ = ("Account", "Hold", "Mark", "State")
+__all__ = ("Account", "Hold", "Mark", "State", "Tally")
 
 _BALANCE = ("account_id", "posted_minor", "entries")
 _BALANCE_TYPES = ("text", "bigint", "bigint")
@@ -31,20 +32,34 @@ _HOLD_NOW = ("hold_id", "captured_minor", "released_minor", "status", "steps")
 _HOLD_NOW_TYPES = ("text", "bigint", "bigint", "text", "bigint")
 _HOLD_STEP = ("hold_id", "number", "change_seq", "kind", "amount_minor", "payee")
 _HOLD_STEP_TYPES = ("text", "bigint", "bigint", "text", "bigint", "text")
-_TRANSFER = ("change_seq", "number", "debit", "credit", "amount_minor", "asset")
-_TRANSFER_TYPES = ("bigint", "bigint", "text", "text", "bigint", "text")
+_TRANSFER = ("change_seq", "number", "debit", "credit", "amount_minor", "asset", "purpose")
+_TRANSFER_TYPES = ("bigint", "bigint", "text", "text", "bigint", "text", "text")
 _STATUS = ("change_seq", "number", "account_id", "status")
 _STATUS_TYPES = ("bigint", "bigint", "text", "text")
+_LIMIT = (
+    "account_id", "day_out_max", "day_in_max", "year_out_max", "year_in_max", "exempt", "day",
+    "day_out", "day_in", "year", "year_out", "year_in",
+)  # fmt: skip
+_LIMIT_TYPES = (
+    "text", "bigint", "bigint", "bigint", "bigint", "text", "bigint", "bigint", "bigint", "bigint",
+    "bigint", "bigint",
+)  # fmt: skip
+_TALLY = ("tally_id", "count", "amount_minor", "closed")
+_TALLY_TYPES = ("text", "bigint", "bigint", "boolean")
+_BOUNDS = ("account_id", "floor_minor", "ceiling_minor")
+_BOUNDS_TYPES = ("text", "bigint", "bigint")
 
 
 class Account:
     """An account as the next decision finds it; where there is no bound, one that is never met."""
 
-    __slots__ = ("app", "asset", "ceiling", "entries", "floor", "held", "posted", "status")
+    __slots__ = (
+        "app", "asset", "ceiling", "entries", "floor", "held", "limits", "posted", "status",
+    )  # fmt: skip
 
     def __init__(
         self, app: str, asset: str, floor: int | None, ceiling: int | None, status: str = "open",
-        posted: int = 0, entries: int = 0, held: int = 0,
+        posted: int = 0, entries: int = 0, held: int = 0, limits: Limits | None = None,
     ) -> None:  # fmt: skip
         self.app = app
         self.asset = asset
@@ -54,6 +69,21 @@ class Account:
         self.posted = posted
         self.entries = entries
         self.held = held
+        self.limits = limits
+
+
+class Tally:
+    """A pair of counters that only the journal moves; ``stored`` tells whether it has a row."""
+
+    __slots__ = ("amount", "closed", "count", "stored")
+
+    def __init__(
+        self, count: int = 0, amount: int = 0, closed: bool = False, stored: bool = False
+    ) -> None:
+        self.count = count
+        self.amount = amount
+        self.closed = closed
+        self.stored = stored
 
 
 class Hold:
@@ -96,6 +126,7 @@ class Mark(NamedTuple):
     transfers: int
     statuses: int
     replaced: int
+    tallied: int
 
 
 class State:
@@ -104,6 +135,9 @@ class State:
     def __init__(self) -> None:
         self.accounts: dict[str, Account | None] = {}
         self.holds: dict[str, Hold | None] = {}
+        self.tallies: dict[str, Tally] = {}
+        # Day and year of the batch, in Asia/Shanghai.
+        self.now = (0, 0)
         # Named by the batch and not there. Forgotten after it, for the next one may make them.
         self.absent: set[str] = set()
         self.absent_holds: set[str] = set()
@@ -117,12 +151,16 @@ class State:
         self.hold_steps: list[tuple[Any, ...]] = []
         self.transfers: list[tuple[Any, ...]] = []
         self.statuses: list[tuple[Any, ...]] = []
-        # (id, the account or hold, attribute, value before).
-        self.replaced: list[tuple[str, Account | Hold, str, Any]] = []
+        # (id, the account, hold or limits, attribute, value before).
+        self.replaced: list[tuple[str, Account | Hold | Limits, str, Any]] = []
+        # (id, by how much its count and its amount moved, closed before).
+        self.tallied: list[tuple[str, int, int, bool]] = []
 
     # What a batch may do.
 
-    def replace(self, name: str, thing: Account | Hold, attribute: str, value: Any) -> None:
+    def replace(
+        self, name: str, thing: Account | Hold | Limits, attribute: str, value: Any
+    ) -> None:
         """Set what is not moved by entries: what is held, a status, the progress of a hold."""
         self.replaced.append((name, thing, attribute, getattr(thing, attribute)))
         setattr(thing, attribute, value)
@@ -139,16 +177,41 @@ class State:
         self.absent_holds.discard(hold_id)
         self.placed[hold_id] = row
 
-    def post(self, debit: str, credit: str, amount: int, change_seq: int) -> None:
+    def tally(self, tally_id: str, count: int, amount: int, closed: bool) -> Tally:
+        """Move a tally by this much."""
+        tally = self.tallies[tally_id]
+        self.tallied.append((tally_id, count, amount, tally.closed))
+        tally.count += count
+        tally.amount += amount
+        tally.closed = closed
+        return tally
+
+    def _use(self, name: str, limits: Limits, amount: int, *, out: bool) -> None:
+        """Count a move against the limits of a day and a year."""
+        day, year = self.now
+        ways = (("day", day), ("year", year))
+        for (period, current), used in zip(ways, limits.used(self.now, out=out), strict=True):
+            if getattr(limits, period) != current:
+                self.replace(name, limits, period, current)
+                self.replace(name, limits, f"{period}_{'in' if out else 'out'}", 0)
+            self.replace(name, limits, f"{period}_{'out' if out else 'in'}", used + amount)
+
+    def post(
+        self, debit: str, credit: str, amount: int, change_seq: int, *, exempt: bool = False
+    ) -> None:
         """Make the two entries of a move that was found to be allowed."""
         accounts, entries = self.accounts, self.entries
         account = accounts[debit]
         assert account is not None
+        if account.limits is not None and not exempt and account.limits.exempt != credit:
+            self._use(debit, account.limits, amount, out=True)
         account.posted -= amount
         account.entries += 1
         entries.append((debit, account.entries, change_seq, -amount, account.posted))
         account = accounts[credit]
         assert account is not None
+        if account.limits is not None and not exempt and account.limits.exempt != debit:
+            self._use(credit, account.limits, amount, out=False)
         account.posted += amount
         account.entries += 1
         entries.append((credit, account.entries, change_seq, amount, account.posted))
@@ -159,7 +222,7 @@ class State:
         """Return where the batch stands."""
         return Mark(
             len(self.entries), len(self.opened), len(self.placed), len(self.hold_steps),
-            len(self.transfers), len(self.statuses), len(self.replaced),
+            len(self.transfers), len(self.statuses), len(self.replaced), len(self.tallied),
         )  # fmt: skip
 
     def restore(self, mark: Mark) -> None:
@@ -174,6 +237,12 @@ class State:
         while len(replaced) > mark.replaced:
             _, thing, attribute, before = replaced.pop()
             setattr(thing, attribute, before)
+        while len(self.tallied) > mark.tallied:
+            name, count, amount, closed = self.tallied.pop()
+            tally = self.tallies[name]
+            tally.count -= count
+            tally.amount -= amount
+            tally.closed = closed
         while len(self.placed) > mark.placed:
             hold_id, _ = self.placed.popitem()
             self.holds[hold_id] = None
@@ -200,6 +269,7 @@ class State:
         """Drop everything."""
         self.accounts.clear()
         self.holds.clear()
+        self.tallies.clear()
         self.absent.clear()
         self.absent_holds.clear()
         self._clear_batch()
@@ -215,9 +285,31 @@ class State:
         tables += self._balance_rows(moved)
         if self.transfers:
             tables.append(TableRows("transfer", _TRANSFER, _TRANSFER_TYPES, self.transfers))
-        if self.replaced or self.placed:
+        if self.tallied:
+            tables += self._tally_rows()
+        if self.replaced or self.placed or self.opened:
             tables += self._other_rows()
         return tables
+
+    def _tally_rows(self) -> list[TableRows]:
+        new: list[tuple[Any, ...]] = []
+        moved: list[tuple[Any, ...]] = []
+        # In order, as with balances.
+        for name in sorted({one[0] for one in self.tallied}):
+            tally = self.tallies[name]
+            row = (name, tally.count, tally.amount, tally.closed)
+            (moved if tally.stored else new).append(row)
+        tables = []
+        if new:
+            tables.append(TableRows("tally", _TALLY, _TALLY_TYPES, new))
+        if moved:
+            tables.append(TableRows("tally", _TALLY, _TALLY_TYPES, moved, "update", ("tally_id",)))
+        return tables
+
+    def keep_tallies(self) -> None:
+        """Note that the tallies of the batch have rows now."""
+        for name, *_ in self.tallied:
+            self.tallies[name].stored = True
 
     def _balance_rows(self, moved: set[str]) -> list[TableRows]:
         held = {name for name, _, attribute, _ in self.replaced if attribute == "held"}
@@ -246,7 +338,7 @@ class State:
         return rows
 
     def _other_rows(self) -> list[TableRows]:
-        tables = []
+        tables = self._account_rows()
         if self.placed:
             placed = [(hold_id, *row, *self._progress(hold_id))
                       for hold_id, row in self.placed.items()]  # fmt: skip
@@ -272,7 +364,49 @@ class State:
             ]  # fmt: skip
         return tables
 
+    def _account_rows(self) -> list[TableRows]:
+        """Return the limits of new and of moved accounts, and bounds that were changed."""
+        tables = []
+        opened = [(name, account.limits) for name in self.opened
+                  if (account := self.accounts[name]) is not None]  # fmt: skip
+        new = [(name, *limits.row()) for name, limits in opened if limits is not None]
+        if new:
+            tables.append(TableRows("account_limit", _LIMIT, _LIMIT_TYPES, new))
+        changed = {name for name, thing, attribute, _ in self.replaced
+                   if isinstance(thing, Limits) or attribute == "limits"}  # fmt: skip
+        gained = {name for name, _, attribute, before in self.replaced
+                  if attribute == "limits" and before is None}  # fmt: skip
+        for names, mode in ((gained, "insert"), (changed - gained, "update")):
+            rows = [
+                (name, *account.limits.row())
+                for name in sorted(names.difference(self.opened))
+                if (account := self.accounts[name]) is not None and account.limits is not None
+            ]
+            if rows and mode == "insert":
+                tables.append(TableRows("account_limit", _LIMIT, _LIMIT_TYPES, rows))
+            elif rows:
+                tables.append(
+                    TableRows("account_limit", _LIMIT, _LIMIT_TYPES, rows, "update", _BY_ACCOUNT)
+                )
+        bounds = [
+            (name, *_stored_bounds(account))
+            for name in sorted({one[0] for one in self.replaced if one[2] in ("floor", "ceiling")})
+            if (account := self.accounts[name]) is not None
+        ]
+        if bounds:
+            tables.append(
+                TableRows("account", _BOUNDS, _BOUNDS_TYPES, bounds, "update", _BY_ACCOUNT)
+            )
+        return tables
+
     def _progress(self, hold_id: str) -> tuple[Any, ...]:
         hold = self.holds[hold_id]
         assert hold is not None
         return (hold.captured, hold.released, hold.status, hold.steps)
+
+
+def _stored_bounds(account: Account) -> tuple[int | None, int | None]:
+    return (
+        None if account.floor == -BALANCE_MAX_MINOR else account.floor,
+        None if account.ceiling == BALANCE_MAX_MINOR else account.ceiling,
+    )

@@ -13,29 +13,35 @@ An account: open ⇄ frozen, open → closed. Each step checks everything before
 but a change of several steps is taken back by whoever applies them.
 """
 
+from actors.ledger._limits import Limits, check_limits
 from actors.ledger._state import Account, Hold, State
 from schemas.errors import (
+    ERRORS,
     BalanceLimit,
     InsufficientFunds,
     InvalidField,
     InvalidState,
     NotFound,
+    Rejected,
     SelfPayment,
 )
 from schemas.ledger import (
     BALANCE_MAX_MINOR,
     FREEZE,
+    BoundsStep,
     CaptureStep,
+    LimitsStep,
     PlaceStep,
     ReleaseStep,
     StatusStep,
     Step,
+    TallyStep,
     TransferStep,
 )
 from schemas.money import MAX_AMOUNT_MINOR
 from schemas.subjects import PLATFORM_APP
 
-__all__ = ("check_amount", "may_credit", "take_step")
+__all__ = ("check_amount", "check_use", "may_credit", "take_step")
 
 
 def check_amount(amount: int, most: int = MAX_AMOUNT_MINOR) -> None:
@@ -52,6 +58,19 @@ def may_credit(credit: Account, owner: str, credit_owner: str) -> bool:
         return credit.app == credit_owner
     # What leaves the bank leaves through a channel, not by naming the bank's own account.
     return not owner or credit.app != PLATFORM_APP
+
+
+def check_use(state: State, debit: str, credit: str, amount: int, fields: tuple[str, str]) -> None:
+    """Raise when a move would pass what one of its accounts may move in a day or a year."""
+    debit_field, credit_field = fields
+    account = state.accounts[debit]
+    assert account is not None
+    if account.limits is not None and account.limits.exempt != credit:
+        check_limits(debit, account.limits, amount, state.now, out=True, field=debit_field)
+    account = state.accounts[credit]
+    assert account is not None
+    if account.limits is not None and account.limits.exempt != debit:
+        check_limits(credit, account.limits, amount, state.now, out=False, field=credit_field)
 
 
 def _owned_account(state: State, name: str, owner: str, field: str) -> Account:
@@ -102,6 +121,12 @@ def take_step(state: State, step: Step, change_seq: int, first: int) -> dict[str
         return _release(state, step, change_seq)
     if isinstance(step, TransferStep):
         return _transfer(state, step, change_seq, first)
+    if isinstance(step, TallyStep):
+        return _tally(state, step)
+    if isinstance(step, BoundsStep):
+        return _change_bounds(state, step)
+    if isinstance(step, LimitsStep):
+        return _change_limits(state, step)
     return _change_status(state, step, change_seq, first)
 
 
@@ -154,6 +179,7 @@ def _capture(state: State, step: CaptureStep, change_seq: int) -> dict[str, int]
     credit = _creditable(state, payee, hold.asset, step.owner, "", payee_field)
     _debitable(hold.account_id, account, hold.asset)
     _check_ceiling(payee, credit, amount, payee_field)
+    check_use(state, hold.account_id, payee, amount, (hold_field, payee_field))
     # Last of all: of two alternatives that differ in this alone, the first one's reason is told.
     if step.resolves is not None and step.resolves != resolved:
         raise InvalidState(
@@ -238,9 +264,13 @@ def _transfer(state: State, step: TransferStep, change_seq: int, first: int) -> 
         )
     if amount:
         _check_ceiling(step.credit, credit, amount, credit_field)
-        state.post(step.debit, step.credit, amount, change_seq)
+        if not step.exempt:
+            check_use(state, step.debit, step.credit, amount, step.fields)
+        state.post(step.debit, step.credit, amount, change_seq, exempt=step.exempt)
         number = len(state.transfers) + len(state.statuses) - first
-        state.transfers.append((change_seq, number, step.debit, step.credit, amount, step.asset))
+        state.transfers.append(
+            (change_seq, number, step.debit, step.credit, amount, step.asset, step.purpose)
+        )
     return {f"{step.name}.amount": amount}
 
 
@@ -266,4 +296,54 @@ def _change_status(state: State, step: StatusStep, change_seq: int, first: int) 
     state.replace(name, account, "status", step.status)
     number = len(state.transfers) + len(state.statuses) - first
     state.statuses.append((change_seq, number, name, step.status))
+    return {}
+
+
+def _tally(state: State, step: TallyStep) -> dict[str, int]:
+    tally = state.tallies[step.tally_id]
+    count, amount = tally.count + step.count, tally.amount + step.amount_minor
+    if count < 0 or amount < 0:
+        raise InvalidState(f"tally {step.tally_id!r} holds less than what is given back")
+    adds = step.count > 0 or step.amount_minor > 0
+    gives_back = step.count < 0 or step.amount_minor < 0
+    if tally.closed and not (gives_back or step.opens):
+        raise _refusal(step, f"tally {step.tally_id!r} is closed")
+    if adds:
+        others = [state.tallies[name] for name in step.window]
+        in_all = count + sum(one.count for one in others)
+        if step.count_max is not None and in_all > step.count_max:
+            raise _refusal(step, f"{in_all} would pass the limit of {step.count_max}")
+        in_all = amount + sum(one.amount for one in others)
+        if step.amount_max is not None and in_all > step.amount_max:
+            raise _refusal(step, f"{in_all} would pass the limit of {step.amount_max}")
+    closed = step.closes or (tally.closed and not step.opens)
+    state.tally(step.tally_id, step.count, step.amount_minor, closed)
+    return {f"{step.name}.count": count, f"{step.name}.amount": amount}
+
+
+def _refusal(step: TallyStep, reason: str) -> Rejected:
+    kind = ERRORS[step.code]
+    error = kind(step.message or reason, field=step.field or None)
+    assert isinstance(error, Rejected), f"{step.code} is not a rejection"
+    return error
+
+
+def _change_bounds(state: State, step: BoundsStep) -> dict[str, int]:
+    account = _owned_account(state, step.account_id, step.owner, step.field)
+    floor = -BALANCE_MAX_MINOR if step.floor_minor is None else step.floor_minor
+    ceiling = BALANCE_MAX_MINOR if step.ceiling_minor is None else step.ceiling_minor
+    if floor > ceiling:
+        raise InvalidState(f"the floor {floor} is above the ceiling {ceiling}")
+    state.replace(step.account_id, account, "floor", floor)
+    state.replace(step.account_id, account, "ceiling", ceiling)
+    return {}
+
+
+def _change_limits(state: State, step: LimitsStep) -> dict[str, int]:
+    account = _owned_account(state, step.account_id, step.owner, step.field)
+    limits = Limits.of(step.limits)
+    if account.limits is not None:
+        for used in ("day", "day_out", "day_in", "year", "year_out", "year_in"):
+            setattr(limits, used, getattr(account.limits, used))
+    state.replace(step.account_id, account, "limits", limits)
     return {}

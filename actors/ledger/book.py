@@ -7,12 +7,14 @@ after them. Available is posted less held: no move and no hold may take it below
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from actors.ledger._state import Account, Hold, Mark, State
-from actors.ledger._steps import check_amount, may_credit, take_step
+from actors.ledger._limits import Limits, today
+from actors.ledger._state import Account, Hold, Mark, State, Tally
+from actors.ledger._steps import check_amount, check_use, may_credit, take_step
 from kernel.book import TableRows
 from kernel.store import Query, Store, Where
 from schemas.errors import (
@@ -24,7 +26,9 @@ from schemas.errors import (
     SelfPayment,
 )
 from schemas.ledger import (
+    BoundsStep,
     CaptureStep,
+    LimitsStep,
     Moves,
     NewAccount,
     PlaceStep,
@@ -32,10 +36,11 @@ from schemas.ledger import (
     ReleaseStep,
     StatusStep,
     Step,
+    TallyStep,
 )
 from schemas.money import MAX_AMOUNT_MINOR
 
-__all__ = ("ACCOUNTS_MAX", "HOLDS_MAX", "LedgerBook", "LedgerStatistics")
+__all__ = ("ACCOUNTS_MAX", "HOLDS_MAX", "TALLIES_MAX", "LedgerBook", "LedgerStatistics")
 
 # About 400 bytes each: half a gigabyte at the most. Beyond it a quarter, those loaded first, is
 # dropped between two batches and loaded again when needed.
@@ -43,8 +48,13 @@ ACCOUNTS_MAX = 1_000_000
 # Likewise; a hold is wanted again once or twice, within minutes as a rule.
 HOLDS_MAX = 200_000
 
-# Marks the id of a hold among the ids of accounts; no identifier from outside begins with it.
+# About 200 bytes each. Most are of a day, so those loaded first are those not wanted again.
+TALLIES_MAX = 500_000
+
+# Marks the ids of holds and of tallies among those of accounts; no identifier from outside begins
+# with either.
 _HOLD_PREFIX = "\x01"
+_TALLY_PREFIX = "\x02"
 
 _ACCOUNT = ("account_id", "app", "asset", "floor_minor", "ceiling_minor", "status")
 _BALANCE = ("account_id", "posted_minor", "entries", "held_minor")
@@ -52,6 +62,11 @@ _HOLD = (
     "hold_id", "app", "account_id", "payee", "asset", "purpose", "capturable", "amount_minor",
     "captured_minor", "released_minor", "status", "steps",
 )  # fmt: skip
+_LIMIT = (
+    "account_id", "day_out_max", "day_in_max", "year_out_max", "year_in_max", "exempt", "day",
+    "day_out", "day_in", "year", "year_out", "year_in",
+)  # fmt: skip
+_TALLY = ("tally_id", "count", "amount_minor", "closed")
 
 
 class LedgerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +76,7 @@ class LedgerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     loads: int
     postings: int
     holds: int = 0
+    tallies: int = 0
 
 
 class LedgerBook:
@@ -73,6 +89,7 @@ class LedgerBook:
         # The same dicts for good: a posting is checked in microseconds.
         self._accounts = self._state.accounts
         self._holds = self._state.holds
+        self._tallies = self._state.tallies
         self._loads = 0
         self._postings = 0
 
@@ -91,7 +108,13 @@ class LedgerBook:
                 names.append(posting.credit)
         if moves.steps:
             for step in moves.steps:
-                names += self._missing_of(step)
+                if isinstance(step, TallyStep):
+                    tallies = self._tallies
+                    if step.tally_id not in tallies:
+                        names.append(_TALLY_PREFIX + step.tally_id)
+                    names += [_TALLY_PREFIX + one for one in step.window if one not in tallies]
+                else:
+                    names += self._missing_of(step)
         return names
 
     def _missing_of(self, step: Step) -> list[str]:
@@ -103,8 +126,10 @@ class LedgerBook:
             named = [step.payee]
         elif isinstance(step, ReleaseStep):
             named = []
-        elif isinstance(step, StatusStep):
+        elif isinstance(step, StatusStep | BoundsStep | LimitsStep):
             named = [step.account_id]
+        elif isinstance(step, TallyStep):
+            raise TypeError("tallies are looked up by their own name")
         else:
             named = [step.debit, step.credit]
         if hold_id is not None:
@@ -120,13 +145,17 @@ class LedgerBook:
         What does not exist is remembered until the commit.
         """
         hold_ids = [one.removeprefix(_HOLD_PREFIX) for one in ids if one.startswith(_HOLD_PREFIX)]
-        names = {one for one in ids if not one.startswith(_HOLD_PREFIX)}
+        tally_ids = [one[1:] for one in ids if one.startswith(_TALLY_PREFIX)]
+        names = {one for one in ids if not one.startswith((_HOLD_PREFIX, _TALLY_PREFIX))}
+        await self._load_tallies(tally_ids)
         holds = {}
         for hold_id, *rest in await self._fetch("hold", _HOLD, hold_ids):
             hold = holds[hold_id] = Hold(*rest)
             names.update(one for one in _accounts_of(hold) if one not in self._accounts)
         accounts = await self._fetch("account", _ACCOUNT, names)
         balances = {name: rest for name, *rest in await self._fetch("balance", _BALANCE, names)}
+        limits = {name: Limits(*rest)
+                  for name, *rest in await self._fetch("account_limit", _LIMIT, names)}  # fmt: skip
         state = self._state
         state.holds.update(dict.fromkeys(hold_ids))
         state.holds.update(holds)
@@ -136,9 +165,18 @@ class LedgerBook:
         for name, *rest in accounts:
             # An account without a balance is damage that the audit names; it takes no money.
             if name in balances:
-                state.accounts[name] = Account(*rest, *balances[name])
+                account = state.accounts[name] = Account(*rest, *balances[name])
+                account.limits = limits.get(name)
                 state.absent.discard(name)
-        self._loads += len(names) + len(hold_ids)
+        self._loads += len(names) + len(hold_ids) + len(tally_ids)
+
+    async def _load_tallies(self, tally_ids: list[str]) -> None:
+        """Bring tallies into memory; one without a row is at zero."""
+        for tally_id in tally_ids:
+            self._tallies[tally_id] = Tally()
+        for name, *rest in await self._fetch("tally", _TALLY, tally_ids):
+            tally = self._tallies[name] = Tally(*rest)
+            tally.stored = True
 
     async def _fetch(
         self, table: str, columns: tuple[str, ...], ids: Iterable[str]
@@ -150,16 +188,20 @@ class LedgerBook:
             Query(table=table, columns=columns, where=(Where(columns[0], "in", wanted),))
         )
 
-    def begin(self) -> None:
-        """Start a batch."""
+    def begin(self, at: datetime) -> None:
+        """Start a batch; ``at`` decides which day it is."""
+        self._state.now = today(at)
 
     def decide(self, app: str, moves: Moves, change_seq: int) -> Mapping[str, int] | None:
         """Apply the moves, or raise a rejection and leave everything as it was."""
         postings = moves.postings
-        if len(postings) == 1 and not moves.steps and not moves.open:
+        if len(postings) == 1 and not moves.steps and not moves.open and not postings[0].purpose:
             posting = postings[0]
             self._check(posting)
-            self._state.post(posting.debit, posting.credit, posting.amount_minor, change_seq)
+            self._state.post(
+                posting.debit, posting.credit, posting.amount_minor, change_seq,
+                exempt=posting.exempt,
+            )  # fmt: skip
             return None
         mark = self._state.mark()
         try:
@@ -172,11 +214,18 @@ class LedgerBook:
         """Apply part after part, each in the light of those before it."""
         for new in moves.open:
             self._open(new)
+        transfers = self._state.transfers
+        first = mark.transfers + mark.statuses
         for posting in moves.postings:
             self._check(posting)
-            self._state.post(posting.debit, posting.credit, posting.amount_minor, change_seq)
+            debit, credit, amount = posting.debit, posting.credit, posting.amount_minor
+            self._state.post(debit, credit, amount, change_seq, exempt=posting.exempt)
+            if posting.purpose:
+                number = len(transfers) - mark.transfers
+                transfers.append(
+                    (change_seq, number, debit, credit, amount, posting.asset, posting.purpose)
+                )
         found: dict[str, int] = {}
-        first = mark.transfers + mark.statuses
         for step in moves.steps:
             found |= take_step(self._state, step, change_seq, first)
         return found or None
@@ -184,9 +233,10 @@ class LedgerBook:
     def _open(self, new: NewAccount) -> None:
         if self._accounts[new.account_id] is not None:
             raise InvalidState(f"account {new.account_id!r} exists already")
-        self._state.open(
-            new.account_id, Account(new.app, new.asset, new.floor_minor, new.ceiling_minor)
-        )
+        account = Account(new.app, new.asset, new.floor_minor, new.ceiling_minor)
+        if new.limits is not None:
+            account.limits = Limits.of(new.limits)
+        self._state.open(new.account_id, account)
 
     def _check(self, posting: Posting) -> None:
         """Raise unless the posting may stand."""
@@ -221,6 +271,8 @@ class LedgerBook:
             raise BalanceLimit(
                 f"account {posting.credit!r} may not hold that much", field=credit_field
             )
+        if not posting.exempt and not (debit.limits is None is credit.limits):
+            check_use(self._state, posting.debit, posting.credit, amount, posting.fields)
 
     def savepoint(self) -> Mark:
         """Return a mark to which :meth:`restore` can take the batch back."""
@@ -237,9 +289,11 @@ class LedgerBook:
     def commit(self) -> None:
         """Keep what was decided."""
         self._postings += len(self._state.entries) // 2
+        self._state.keep_tallies()
         self._state.end_batch()
         _evict(self._accounts, ACCOUNTS_MAX)
         _evict(self._holds, HOLDS_MAX)
+        _evict(self._tallies, TALLIES_MAX)
 
     def rollback(self) -> None:
         """Take back what was decided."""
@@ -254,7 +308,7 @@ class LedgerBook:
         """Return what is in memory."""
         return LedgerStatistics(
             accounts=len(self._accounts), loads=self._loads, postings=self._postings,
-            holds=len(self._holds),
+            holds=len(self._holds), tallies=len(self._tallies),
         )  # fmt: skip
 
 

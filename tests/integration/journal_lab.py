@@ -95,10 +95,10 @@ class JournalLab:
             await connection.close()
 
     async def balances(self) -> dict[str, int]:
-        """Return the stored balances of all but the external accounts."""
+        """Return the stored balances of all but the bank's own accounts."""
         rows = await self.fetch(
             "SELECT account_id, posted_minor FROM zhihui.balance"
-            " WHERE account_id NOT LIKE 'external:%'"
+            " JOIN zhihui.account USING (account_id) WHERE app <> 'bank'"
         )
         return dict(rows)
 
@@ -116,7 +116,7 @@ class JournalLab:
         assert report.ok, [one.offences for one in report.checks if not one.ok]
         stored = await self.balances()
         for name, account in self.book._accounts.items():
-            if account is not None and not name.startswith("external:"):
+            if account is not None and account.app != "bank":
                 assert account.posted == stored[name], name
         seqs = await self.fetch("SELECT seq FROM zhihui.change ORDER BY seq")
         assert [row[0] for row in seqs] == list(range(1, len(seqs) + 1)), "numbers without a gap"

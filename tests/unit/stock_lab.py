@@ -1,6 +1,7 @@
 """A journal that keeps stock: a small book on a store in memory, without a bank and a bus."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -90,7 +91,7 @@ class StockBook:
         self.stock.update(dict.fromkeys(ids))
         self.stock.update(rows)
 
-    def begin(self) -> None:
+    def begin(self, at: datetime) -> None:
         """Start a batch."""
         self._before = dict(self.stock)
 

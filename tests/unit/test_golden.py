@@ -26,13 +26,17 @@ from schemas.envelope import (
 from schemas.errors import Busy, ErrorBody, InsufficientFunds
 from schemas.events import CloudEvent, encode_cloud_event
 from schemas.ledger import (
+    AccountLimits,
+    BoundsStep,
     CaptureStep,
+    LimitsStep,
     Moves,
     NewAccount,
     PlaceStep,
     Posting,
     ReleaseStep,
     StatusStep,
+    TallyStep,
     TransferStep,
     encode_moves,
 )
@@ -80,6 +84,21 @@ _STEPS = Moves(
         StatusStep("anna", "closed", "shop", "account_id"),
     )
 )
+# What v1.2 added: limits, tallies, other bounds, and events for another app.
+_LIMITED = Moves(
+    open=(NewAccount("lily", "shop", "CNY", 0, 200_000, AccountLimits(1, 2, 3, None, "anna")),),
+    postings=(Posting("anna", "lily", 1250, "CNY", "shop", exempt=True),),
+    steps=(
+        TallyStep("qr:lily:2026-11-25", 1, 1250, 10, 50_000, ("qr:lily:2026-11-24",)),
+        TallyStep(
+            "mandate-1", -1, -5, closes=True, opens=True, code="invalid_state", message="revoked",
+            field="mandate_id", name="mandate",
+        ),
+        BoundsStep("lily", -5_000, None, "shop", "line_id"),
+        LimitsStep("lily", AccountLimits(exempt="anna"), "shop", "account_id"),
+        TransferStep("anna", "lily", 5, "CNY", exempt=True),
+    ),
+)  # fmt: skip
 _TIMER = Timer(
     "hold.hold-1", 1_795_422_615_123, "hold", "hold-1", "hold.expire", "shop",
     msgspec.Raw(b"\xc0"), 86_400,
@@ -92,7 +111,7 @@ _LINKED = LinkedChanges(
             operation="hold.place",
             digest=bytes(range(16)),
             alternatives=(
-                Alternative(encode_moves(_STEPS), (), (), "{}", (_TIMER,), ("hold.hold-0",)),
+                Alternative(_golden("moves.v1.1.bin"), (), (), "{}", (_TIMER,), ("hold.hold-0",)),
             ),
         ),
     )
@@ -115,6 +134,17 @@ _CHANGE = Change(
     rejection=InsufficientFunds("anna has 12.00", field="payer").body(),
     partition=63,
     epoch=2**40,
+)
+
+# What v1.2 added: rows of a change that is refused.
+_REFUSED = Change(
+    app="shop",
+    request_id="request-3",
+    operation="payment.create",
+    digest=bytes(range(16)),
+    alternatives=(),
+    rejection=InsufficientFunds("too risky").body(),
+    refused=(Fact("risk_hit", ("R7", 1)),),
 )
 
 _FRAME = Frame(
@@ -176,6 +206,13 @@ _FORMATS = (
         value=_LINKED,
         encode=msgspec.msgpack.encode,
         decode=msgspec.msgpack.Decoder(LinkedChanges).decode,
+        written=False,
+    ),
+    Golden(
+        file="change.v1.2.bin",
+        value=_REFUSED,
+        encode=msgspec.msgpack.encode,
+        decode=msgspec.msgpack.Decoder(Change).decode,
     ),
     Golden(
         file="timer_fired.v1.1.bin",
@@ -195,6 +232,19 @@ _FORMATS = (
         value=_STEPS,
         encode=lambda moves: bytes(encode_moves(moves)),
         decode=msgspec.msgpack.Decoder(Moves).decode,
+        written=False,
+    ),
+    Golden(
+        file="moves.v1.2.bin",
+        value=_LIMITED,
+        encode=lambda moves: bytes(encode_moves(moves)),
+        decode=msgspec.msgpack.Decoder(Moves).decode,
+    ),
+    Golden(
+        file="event_for_app.v1.2.bin",
+        value=Event("rules.put", "risk", "{}", "shop"),
+        encode=msgspec.msgpack.encode,
+        decode=msgspec.msgpack.Decoder(Event).decode,
     ),
     Golden(
         file="error_body.v1.bin",

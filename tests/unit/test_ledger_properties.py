@@ -180,7 +180,7 @@ async def test_rejected_moves_leave_no_trace(cut: Batches, taken_back: set[int])
         await ledger.load({name for _, moves in plans for name in ledger.missing(moves)})
         assert not [name for _, moves in plans for name in ledger.missing(moves)]
         before_batch = kept(ledger)
-        ledger.begin()
+        ledger.begin(START)
         savepoint, at_savepoint = ledger.savepoint(), serialised(ledger)
         for app, moves in plans:
             decided += 1

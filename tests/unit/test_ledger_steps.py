@@ -53,7 +53,7 @@ class _Lab:
         if missing:
             await self.book.load(missing)
         self.seq += 1
-        self.book.begin()
+        self.book.begin(AT)
         before = serialised(self.book)
         try:
             found = self.book.decide("shop", moves, self.seq)
@@ -69,7 +69,7 @@ class _Lab:
         """Return the rows that a change brings as facts."""
         rows: list[tuple[Any, ...]] = [
             (self.seq, one.account_id, one.app, "holder", "customer", one.asset, one.floor_minor,
-             one.ceiling_minor, "open", AT)
+             one.ceiling_minor, "open", AT, "", "")
             for one in moves.open
         ]  # fmt: skip
         columns = ("change_seq", *ACCOUNT_TABLE.columns)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from kernel.nkey import is_public_key
+from schemas.catalogue import BANK_OPERATIONS
+from schemas.requests import intake_subject
 from schemas.subjects import inbox_prefix
 
 __all__ = (
@@ -31,6 +33,8 @@ SERVICE_ACCOUNT = "zhihui"
 NODE_USER = "node"
 # In the environment of a NATS server of one's own, when the nodes have no key.
 NODE_PASSWORD_VARIABLE = "ZHIHUI_NODE_PASSWORD"  # noqa: S105 - the name of a variable
+
+_SENSITIVE = tuple((one.service, one.verb) for one in BANK_OPERATIONS if one.sensitive)
 
 
 class AppAccess(msgspec.Struct, frozen=True):
@@ -107,12 +111,14 @@ def _exports(app: str) -> Iterable[str]:
 
 def _account(one: AppAccess) -> Iterable[str]:
     publish = json.dumps(_services(one.app))
+    # What carries data of a person must not reach the files of a stream.
+    kept_out = json.dumps([intake_subject(one.app, *name) for name in _SENSITIVE])
     subscribe = json.dumps((f"{inbox_prefix(one.app)}.>", _events(one.app)))
     yield f"{json.dumps(app_account(one.app))} {{"
     yield "  users: [ {"
     yield f"    nkey: {_checked(one.public_key)}"
     yield "    permissions: {"
-    yield f"      publish: {{ allow: {publish} }}"
+    yield f"      publish: {{ allow: {publish}, deny: {kept_out} }}"
     yield f"      subscribe: {{ allow: {subscribe} }}"
     yield "    }"
     yield "  } ]"

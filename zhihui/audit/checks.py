@@ -177,7 +177,7 @@ SELECT type || ' of ' || id AS row,
                 SELECT 'deposit.succeeded', deposit_id, change_seq, -1 FROM zhihui.deposit
                 UNION ALL
                 SELECT 'account.opened', account_id, change_seq, -1 FROM zhihui.account
-                 WHERE NOT (app = 'bank' AND type = 'external')
+                 WHERE change_seq <> 0 OR app <> 'bank'
                 UNION ALL
                 SELECT CASE status WHEN 'open' THEN 'account.unfrozen'
                        ELSE 'account.' || status END, account_id, change_seq, -1
@@ -223,7 +223,7 @@ SELECT CASE WHEN number IS NOT NULL AND id IS NOT NULL
         SELECT 'event', NULL, seq, change_seq, app FROM zhihui.event
         UNION ALL
         SELECT 'account', account_id, NULL, change_seq, app FROM zhihui.account
-         WHERE NOT (app = 'bank' AND type = 'external')
+         WHERE change_seq <> 0 OR app <> 'bank'
         UNION ALL
         SELECT 'document', concat_ws('/', pack, collection, key), NULL, change_seq, NULL
           FROM zhihui.document

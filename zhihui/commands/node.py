@@ -70,6 +70,7 @@ async def _run(name: str, nats_url: str, postgres_dsn: str, data_dir: Path) -> N
         nats_url=url,
         nats_security=operator_security(url),
         postgres_dsn=postgres_dsn_or_running(postgres_dsn, data_dir),
+        settings={name: value for name, value in os.environ.items() if name.startswith("ZHIHUI_")},
     )
     try:
         with ungrouped():

@@ -18,26 +18,34 @@ def up(
     nodes: Annotated[
         int, typer.Option(min=1, max=16, help="How many nodes share the work; see `zhihui status`.")
     ] = 1,
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox", help="For trying out: the date can be moved; see `zhihui sandbox`."
+        ),
+    ] = False,
 ) -> None:
     """Start NATS, Postgres and the service here, and run until Ctrl-C.
 
     The data stays in the data directory and is there at the next start. With ZHIHUI_NATS_URL or
     ZHIHUI_POSTGRES_DSN set, that server is used and the embedded one is not started.
     """
-    run_async(lambda: _serve(data_dir, nodes))
+    run_async(lambda: _serve(data_dir, nodes, sandbox=sandbox))
 
 
-async def _serve(data_dir: Path, nodes: int) -> None:
+async def _serve(data_dir: Path, nodes: int, *, sandbox: bool) -> None:
     import anyio
 
     from zhihui.commands.signals import cancel_on_signal
     from zhihui.embedded.platform import running_platform
     from zhihui.errors import ungrouped
+    from zhihui.sandbox import SANDBOX_VARIABLE
 
     with ungrouped():
         async with anyio.create_task_group() as group:
             group.start_soon(cancel_on_signal, group.cancel_scope, lambda: _report("Stopping…"))
-            async with running_platform(data_dir, nodes=nodes, report=_report):
+            settings = {SANDBOX_VARIABLE: "1"} if sandbox else {}
+            async with running_platform(data_dir, nodes=nodes, settings=settings, report=_report):
                 output.print("[bold green]Ready.[/] Stop it with Ctrl-C. Try next, elsewhere:")
                 option = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {data_dir}"
                 for line in (

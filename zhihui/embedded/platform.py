@@ -3,7 +3,7 @@
 import re
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from zlib import crc32
@@ -96,12 +96,14 @@ async def running_platform(
     *,
     nodes: int = 1,
     node_arguments: tuple[str, ...] = (),
+    settings: Mapping[str, str] | None = None,
     report: Callable[[str], None] = _say_nothing,
 ) -> AsyncIterator[Platform]:
     """Run servers and nodes on ``data_dir`` with an up-to-date schema; stop them in order.
 
     A node or an embedded server that dies is started again, within bounds; beyond them the body is
-    cancelled and :class:`SetupError` is raised. ``node_arguments`` go to every ``zhihui node``.
+    cancelled and :class:`SetupError` is raised. ``node_arguments`` go to every ``zhihui node``, and
+    so do ``settings`` as variables of its environment.
     """
     async with started_servers(data_dir, report=report) as pair:
         applied = await migrate(pair.postgres_dsn)
@@ -113,6 +115,7 @@ async def running_platform(
                 name,
                 data_dir=data_dir.absolute(),
                 variables={
+                    **(settings or {}),
                     NATS_URL_VARIABLE: pair.nats_url,
                     POSTGRES_DSN_VARIABLE: pair.postgres_dsn,
                 },

@@ -26,7 +26,7 @@ def test_an_app_is_told_its_own_subjects_only() -> None:
     """The part of an app names its requests, its intake, its inbox and its events, and no other."""
     block = accounts_block([AppAccess("shop", _KEY)], node_by_password("secret"))
     part = block[block.index('"app:shop" {') :]
-    assert 'publish: { allow: ["zh.v1.shop.>", "zh.in.v1.shop.>"] }' in part
+    assert 'publish: { allow: ["zh.v1.shop.>", "zh.in.v1.shop.>"], deny: [' in part
     assert 'subscribe: { allow: ["_INBOX_shop.>", "zh.evt.v1.shop.>"] }' in part
     assert part.count("import") == 1
     assert "secret" not in part

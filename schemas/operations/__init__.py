@@ -1,0 +1,1 @@
+"""The operations of the bank, one module for each service."""
