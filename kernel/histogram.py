@@ -1,4 +1,4 @@
-"""Durations in a fixed amount of memory, with a stated error."""
+"""Durations in bounded memory, with a stated error."""
 
 __all__ = ("Histogram",)
 
@@ -27,8 +27,7 @@ class Histogram:
     def record(self, duration_s: float) -> None:
         """Count one duration in seconds; one below zero, of a clock that was set, counts as 0."""
         value = max(int(duration_s * self._per_s), 0)
-        if value > self._max:
-            self._max = value
+        self._max = max(self._max, value)
         # Below 2**7 a bucket is one unit; above, the top 7 bits after the first select it.
         shift = value.bit_length() - _BITS - 1
         index = (shift << _BITS) + (value >> shift) if shift > 0 else value

@@ -1,0 +1,1 @@
+"""Rules that others make: limits, days and ceilings, each with its source."""
