@@ -1,0 +1,1 @@
+"""The adapters: one file for each channel, and what they share."""

@@ -1,0 +1,1 @@
+"""The channels of the outside world, simulated: a process of its own with books of its own."""
