@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from actors import channels, credit, customers, payments, rewards, risk, settlement, wealth
 from kernel.memory_tables import Table, table
 from schemas.subjects import PLATFORM_APP
 
@@ -120,6 +121,14 @@ BANK_TABLES: tuple[Table, ...] = (
         ("change_seq", "number"),
         immutable=True,
     ),
+    *payments.TABLES,
+    *channels.TABLES,
+    *customers.TABLES,
+    *risk.TABLES,
+    *credit.TABLES,
+    *wealth.TABLES,
+    *rewards.TABLES,
+    *settlement.TABLES,
 )  # fmt: skip
 
 
@@ -127,6 +136,8 @@ def first_rows() -> dict[str, list[dict[str, Any]]]:
     """Return the rows of an empty bank, by table: the mirrors of what is outside of it."""
     kept_in = [(f"external:{name}", "external", "CNY") for name in _EXTERNAL]
     kept_in += [(name, "internal", asset) for name, asset in _INTERNAL]
+    kept_in += [(name, "internal", asset) for name, asset in payments.FIRST_ACCOUNTS]
+    kept_in += [(name, "internal", asset) for name, asset in rewards.FIRST_ACCOUNTS]
     kept_in += [
         (f"channel:{name}:{side}", "internal", "CNY")
         for name in _CHANNELS

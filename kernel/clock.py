@@ -30,6 +30,9 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of the operating system."""
 
+    # By how much the wall time is ahead of everybody else's, who state deadlines by theirs.
+    ahead_ms = 0
+
     def now_ms(self) -> int:
         """Return the wall time in Unix milliseconds."""
         return time.time_ns() // 1_000_000
@@ -60,6 +63,7 @@ class ShiftedClock(SystemClock):
     def shift_to(self, seconds: int) -> None:
         """Be ``seconds`` ahead of the system; a shift that is smaller than before is ignored."""
         self._shift_s = max(self._shift_s, seconds)
+        self.ahead_ms = self._shift_s * 1000
 
     def now_ms(self) -> int:
         """Return the moved wall time in Unix milliseconds."""

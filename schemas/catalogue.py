@@ -19,15 +19,27 @@ from schemas.accounts import (
 from schemas.event_list import EventList, ListEvents
 from schemas.holds import CaptureHold, GetHold, Hold, HoldCapture, PlaceHold, VoidHold
 from schemas.operation import Operation
-from schemas.operations import rules
-from schemas.payments import CreatePayment, GetPayment, Payment
+from schemas.operations import (
+    channels,
+    credit,
+    customers,
+    payments,
+    rewards,
+    risk,
+    routing,
+    rules,
+    settlement,
+    wealth,
+)
 
 __all__ = ("BANK_OPERATIONS", "SERVICES")
 
 # The services whose operations and events stand in a module of their own.
-SERVICES = (rules,)
+SERVICES = (
+    rules, payments, channels, routing, customers, risk, wealth, rewards, credit, settlement,
+)  # fmt: skip
 
-_ACCOUNTS_AND_PAYMENTS: tuple[Operation, ...] = (
+_ACCOUNTS_AND_HOLDS: tuple[Operation, ...] = (
     Operation(
         service="account",
         verb="open",
@@ -170,36 +182,6 @@ _ACCOUNTS_AND_PAYMENTS: tuple[Operation, ...] = (
         errors=("not_found",),
     ),
     Operation(
-        service="payment",
-        verb="create",
-        request=CreatePayment,
-        result=Payment,
-        kind="payment",
-        key="payer",
-        mutates=True,
-        summary="Pay from one account to another at once.",
-        errors=(
-            "not_found",
-            "unsupported_currency",
-            "self_payment",
-            "insufficient_funds",
-            "balance_limit",
-            "invalid_state",
-        ),
-        events=("payment.succeeded",),
-    ),
-    Operation(
-        service="payment",
-        verb="get",
-        request=GetPayment,
-        result=Payment,
-        kind="query",
-        key="payment_id",
-        mutates=False,
-        summary="Read a payment by its id or by its request's id.",
-        errors=("not_found",),
-    ),
-    Operation(
         service="event",
         verb="list",
         request=ListEvents,
@@ -212,6 +194,6 @@ _ACCOUNTS_AND_PAYMENTS: tuple[Operation, ...] = (
 )
 
 BANK_OPERATIONS: tuple[Operation, ...] = (
-    *_ACCOUNTS_AND_PAYMENTS,
+    *_ACCOUNTS_AND_HOLDS,
     *(operation for service in SERVICES for operation in service.OPERATIONS),
 )

@@ -193,7 +193,13 @@ def _references(value: object) -> set[str]:
 
 def _tidy(schema: Json) -> Json:
     # Descriptions are docstrings, so their second line on is indented as in the source.
-    return {key: _tidy_value(key, value) for key, value in schema.items()}
+    # `discriminator` is OpenAPI's word for a tagged union; in AsyncAPI it means something else, and
+    # the constant `type` of each member says it all.
+    return {
+        key: _tidy_value(key, value)
+        for key, value in schema.items()
+        if not (key == "discriminator" and isinstance(value, dict))
+    }
 
 
 def _tidy_value(key: str, value: object) -> object:

@@ -192,7 +192,7 @@ class TallyStep(msgspec.Struct, array_like=True, frozen=True, tag="tally"):
     numbers give back what was counted; a tally is never below zero. A closed tally takes nothing
     more, except what is given back: ``closes`` closes it and ``opens`` opens it again. A refusal
     has the error code ``code``, ``message`` and ``field``. Periods are part of the id. The decision
-    finds ``<name>.count`` and ``<name>.amount``.
+    finds ``<name>.count`` and ``<name>.amount``; an empty ``name`` finds nothing, which costs less.
     """
 
     tally_id: str

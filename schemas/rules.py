@@ -9,21 +9,21 @@ from schemas.identifiers import Identifier, RequestId
 
 __all__ = ("GetRules", "PutRules", "Rules")
 
-RuleSetName = Annotated[Identifier, Meta(description="Name of a rule set, such as `risk`.")]
+_RuleSetName = Annotated[Identifier, Meta(description="Name of a rule set, such as `risk`.")]
 
 
 class PutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Replace a rule set; all nodes decide by it within a second. A refused one changes nothing."""
 
     request_id: RequestId
-    name: RuleSetName
+    name: _RuleSetName
     rules: dict[str, Any]
 
 
 class GetRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read the rule set in force."""
 
-    name: RuleSetName
+    name: _RuleSetName
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,16 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
     "docs/access.md",
+    "docs/credit.md",
+    "docs/customers.md",
     "docs/for-backends.md",
     "docs/intake-and-events.md",
     "docs/operations.md",
+    "docs/payments.md",
+    "docs/risk.md",
+    "docs/routing.md",
+    "docs/settlement.md",
+    "docs/wealth.md",
     "docs/writing-a-pack.md",
 )
 

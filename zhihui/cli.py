@@ -10,11 +10,16 @@ from zhihui.commands import app as app_commands
 from zhihui.commands import (
     audit,
     call,
+    channels,
     deadletter,
     events,
+    keys,
     migrate,
     node,
+    reconcile,
+    risk,
     sandbox,
+    settlement,
     status,
     tools,
     up,
@@ -60,12 +65,19 @@ app.add_typer(app_commands.apps, rich_help_panel=_USE)
 app.command(rich_help_panel=_USE, epilog=call.EXAMPLES)(call.call)
 app.command(rich_help_panel=_USE)(status.status)
 app.command(rich_help_panel=_USE)(audit.audit)
+app.command(rich_help_panel=_USE)(reconcile.reconcile)
 app.add_typer(events.events, rich_help_panel=_USE)
+app.add_typer(keys.keys, rich_help_panel=_USE)
+app.add_typer(risk.risk, rich_help_panel=_USE)
+app.command(rich_help_panel=_USE)(reconcile.reconcile)
+app.add_typer(settlement.settlement, rich_help_panel=_USE)
 app.add_typer(deadletter.deadletters, rich_help_panel=_USE)
 app.command(rich_help_panel=_USE)(tools.schema)
 app.command(rich_help_panel=_TRY)(tools.demo)
+app.add_typer(channels.channels, rich_help_panel=_TRY)
 app.add_typer(sandbox.sandbox, rich_help_panel=_TRY)
-app.command(rich_help_panel=_TRY)(tools.bench)
+app.add_typer(channels.channels, rich_help_panel=_TRY)
+app.add_typer(tools.bench, rich_help_panel=_TRY)
 
 
 def _show_version(wanted: bool) -> None:

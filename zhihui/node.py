@@ -146,17 +146,7 @@ class RunningNode:
         )
         packs = bundled_packs()
         operations = list(BANK_OPERATIONS)
-        self._parts = Parts(
-            store=store,
-            clock=clock,
-            ids=ids,
-            randomness=randomness,
-            node=self.node,
-            ownership=self.ownership,
-            dead_letters=self.dead_letters,
-            rules=RuleSets(store, clock, (*bank.RULE_SETS, SANDBOX_RULES)),
-            settings=config.settings,
-        )
+        self._parts = self._made_parts(ids, randomness)
         for host in (self._journal_host(), *bank.hosts(self._parts)):
             self.node.add_host(host)
         for pack in packs:
@@ -188,6 +178,19 @@ class RunningNode:
             started=clock.now(),
             metadata=self._metadata,
             statistics=self.statistics,
+        )
+
+    def _made_parts(self, ids: IdFactory, randomness: Randomness) -> Parts:
+        return Parts(
+            store=self._store,
+            clock=self._clock,
+            ids=ids,
+            randomness=randomness,
+            node=self.node,
+            ownership=self.ownership,
+            dead_letters=self.dead_letters,
+            rules=RuleSets(self._store, self._clock, (*bank.RULE_SETS, SANDBOX_RULES)),
+            settings=self.config.settings,
         )
 
     def _journal_host(self) -> Host:

@@ -1,15 +1,18 @@
 """Opening and closing accounts, and crediting them from outside."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, cast
 
 import msgspec
 
+from actors.customers.parties import CARD_PREFIX, bound_source, closing_steps
 from actors.digest import request_digest
 from kernel.actor import BatchActor, Delivery
 from kernel.clock import Clock
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE, FactTable
 from kernel.randomness import IdFactory
+from kernel.store import Store
 from schemas.accounts import (
     AccountClosed,
     AccountOpened,
@@ -27,6 +30,7 @@ from schemas.ledger import (
     Posting,
     StatusStep,
     Step,
+    TallyStep,
     TransferStep,
     encode_moves,
 )
@@ -59,7 +63,8 @@ class AccountActor(BatchActor):
         "account.close": CloseAccount,
     }
 
-    def __init__(self, clock: Clock, ids: IdFactory) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: IdFactory) -> None:
+        self._store = store
         self._clock = clock
         self._ids = ids
         self._open_decoder = msgspec.msgpack.Decoder(OpenAccount)
@@ -69,6 +74,15 @@ class AccountActor(BatchActor):
     async def receive_batch(self, deliveries: list[Delivery]) -> None:
         """Forward each request to the journal, or refuse it."""
         now = self._clock.now()
+        # What closing gives back; nothing is read when no account is closed.
+        closing = await closing_steps(
+            self._store,
+            {
+                self._close_decoder.decode(one.envelope.body).account_id
+                for one in deliveries
+                if one.envelope.type == "account.close"
+            },
+        )
         for delivery in deliveries:
             envelope = delivery.envelope
             try:
@@ -77,7 +91,7 @@ class AccountActor(BatchActor):
                 elif envelope.type == "account.deposit":
                     request_id, alternative = self._deposit(delivery, now)
                 elif envelope.type == "account.close":
-                    request_id, alternative = self._close(delivery, now)
+                    request_id, alternative = self._close(delivery, now, closing)
                 else:
                     raise LookupError(f"account has no handler for {envelope.type!r}")
             except ZhihuiError as error:
@@ -129,6 +143,12 @@ class AccountActor(BatchActor):
                 f"{request.source!r} is not an external source, such as 'external:unionpay'",
                 field="source",
             )
+        if request.source.startswith(CARD_PREFIX) and (
+            request.source != bound_source(request.account_id)
+        ):
+            raise NotFound(
+                f"{request.source!r} is the bound card of another account", field="source"
+            )
         deposit_id = self._ids.new("dep")
         answer = _json.encode(
             Deposit(
@@ -159,13 +179,18 @@ class AccountActor(BatchActor):
             answer,
         )
 
-    def _close(self, delivery: Delivery, now: datetime) -> tuple[str, Alternative]:
+    def _close(
+        self, delivery: Delivery, now: datetime, closing: Mapping[str, tuple[TallyStep, ...]]
+    ) -> tuple[str, Alternative]:
         app = delivery.envelope.app
         request = self._close_decoder.decode(delivery.envelope.body)
         account_id, target = request.account_id, request.transfer_to
         if target == account_id:
             raise SelfPayment(f"account {target!r} cannot pay itself", field="transfer_to")
-        steps: tuple[Step, ...] = (StatusStep(account_id, "closed", app),)
+        steps: tuple[Step, ...] = (
+            StatusStep(account_id, "closed", app),
+            *closing.get(account_id, ()),
+        )
         transferred = 0
         if target is not None:
             # All that is there, whatever that is when the ledger comes to it.

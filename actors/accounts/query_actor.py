@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.holds import fetch_holds, public_hold
+from actors.payments.history import find_payment
+from actors.payments.lists import list_payments
 from kernel.actor import BatchActor, Delivery
 from kernel.store import Query, Store, Where
 from schemas.accounts import Account, GetAccount, GetStatement, Statement, StatementEntry
-from schemas.errors import InvalidField, NotFound, ZhihuiError
+from schemas.errors import NotFound, ZhihuiError
 from schemas.holds import GetHold, Hold
-from schemas.payments import GetPayment, Payment
+from schemas.payments import GetPayment, ListPayments
 
 __all__ = ("QueryActor",)
 
@@ -19,13 +21,8 @@ _ACCOUNT = ("account_id", "app", "holder", "type", "asset", "status", "opened_at
 _BALANCE = ("account_id", "posted_minor", "held_minor")
 _ENTRY = ("number", "amount_minor", "balance_after_minor", "change_seq")
 _CHANGE = ("seq", "app", "request_id", "operation", "at")
-_PAYMENT = Payment.__struct_fields__
 
 _Row = tuple[Any, ...]
-
-
-class _PaymentId(msgspec.Struct):
-    payment_id: str
 
 
 class QueryActor(BatchActor):
@@ -36,6 +33,7 @@ class QueryActor(BatchActor):
         "account.get": GetAccount,
         "account.statement": GetStatement,
         "payment.get": GetPayment,
+        "payment.list": ListPayments,
         "hold.get": GetHold,
     }
 
@@ -59,7 +57,9 @@ class QueryActor(BatchActor):
             app = delivery.envelope.app
             try:
                 if isinstance(request, GetPayment):
-                    delivery.reply(await self._payment(app, request))
+                    delivery.reply(await find_payment(self._store, app, request))
+                elif isinstance(request, ListPayments):
+                    delivery.reply(await list_payments(self._store, app, request))
                 elif isinstance(request, GetHold):
                     delivery.reply(_hold(app, request, holds))
                 else:
@@ -127,48 +127,6 @@ class QueryActor(BatchActor):
             entries=entries,
             next_after=entries[-1].number if len(rows) > request.limit else None,
         )
-
-    async def _payment(self, app: str, request: GetPayment) -> Payment:
-        if (request.payment_id is None) == (request.request_id is None):
-            raise InvalidField("give either payment_id or request_id, not both", field="payment_id")
-        if request.payment_id is not None:
-            field, wanted = "payment_id", request.payment_id
-            where: tuple[Where, ...] = (Where("payment_id", "=", wanted), Where("app", "=", app))
-        else:
-            assert request.request_id is not None
-            field, wanted = "request_id", request.request_id
-            where = await self._made_by(app, wanted)
-        # Not ordered by the store, which might then walk all payments in that order.
-        rows = (
-            await self._store.fetch(Query(table="payment", columns=_PAYMENT, where=where))
-            if where
-            else []
-        )
-        if rows:
-            return Payment(**dict(zip(_PAYMENT, min(rows), strict=True)))
-        raise NotFound(f"no payment with {field} {wanted!r}", field=field)
-
-    async def _made_by(self, app: str, request_id: str) -> tuple[Where, ...]:
-        """Return the conditions on the payment that a request made, or none when it made none.
-
-        Payments have no index by request, which each of them would have to pay for. The request is
-        remembered with its answer, and that of `payment.create` is the payment. Others are found by
-        the number of their change, which costs the read of a few pages.
-        """
-        rows = await self._store.fetch(
-            Query(
-                table="change",
-                columns=("operation", "outcome", "answer", "seq"),
-                where=(Where("app", "=", app), Where("request_id", "=", request_id)),
-            )
-        )
-        if not rows or rows[0][1] != "committed":
-            return ()
-        operation, _, answer, seq = rows[0]
-        if operation == "payment.create":
-            made = msgspec.json.decode(answer, type=_PaymentId)
-            return (Where("payment_id", "=", made.payment_id), Where("app", "=", app))
-        return (Where("change_seq", "=", seq), Where("app", "=", app))
 
 
 def _account(row: _Row) -> Account:

@@ -7,6 +7,7 @@ import msgspec
 from actors.digest import request_digest
 from actors.holds._decisions import DECISIONS, Case, Missing
 from actors.holds.hold_row import fetch_holds
+from actors.payments.profiles import Profile, Profiles
 from kernel.actor import BatchActor, Delivery
 from kernel.clock import Clock
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE
@@ -14,6 +15,8 @@ from kernel.randomness import IdFactory
 from kernel.store import Store
 from schemas.change import Alternative, Change, TimerFired
 from schemas.errors import ErrorBody, ZhihuiError
+from schemas.holds import PlaceHold
+from schemas.risk import RISK_CHECK_TYPE, RISK_KIND, RiskCheck, RiskFacts
 
 __all__ = ("HoldActor",)
 
@@ -34,6 +37,7 @@ class HoldActor(BatchActor):
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._profiles = Profiles(store)
         self._decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {
             type_: msgspec.msgpack.Decoder(message) for type_, message in self.accepts.items()
         }
@@ -47,6 +51,8 @@ class HoldActor(BatchActor):
             request = self._decoders[envelope.type].decode(envelope.body)
             wanted.append((delivery, request, _hold_id(delivery, request)))
         holds = await fetch_holds(self._store, {hold_id for *_, hold_id in wanted if hold_id})
+        placed = [one.account_id for _, one, _ in wanted if isinstance(one, PlaceHold)]
+        profiles = await self._profiles.load(placed) if placed else {}
         for delivery, request, hold_id in wanted:
             app = delivery.envelope.app
             hold = holds.get(hold_id)
@@ -56,8 +62,29 @@ class HoldActor(BatchActor):
                 change = _change(delivery, request, Case(app, now, self._ids, known))
             except ZhihuiError as error:
                 delivery.fail(error)
+                continue
+            if isinstance(request, PlaceHold):
+                # What is held will move: the check comes before the money is set aside for it.
+                profile = profiles.get(request.account_id)
+                facts = _facts(app, request, profile, int(now.timestamp() * 1000))
+                check = RiskCheck(change, facts)
+                delivery.forward(RISK_KIND, facts.customer, RISK_CHECK_TYPE, check)
             else:
                 delivery.forward(JOURNAL_KIND, JOURNAL_KEY, JOURNAL_TYPE, change)
+
+
+def _facts(app: str, request: PlaceHold, profile: Profile | None, at_ms: int) -> RiskFacts:
+    customer = "" if profile is None else profile.customer_id
+    return RiskFacts(
+        app=app,
+        subject=request.request_id,
+        customer=customer or request.account_id,
+        payer=request.account_id,
+        payee=request.payee or "",
+        amount_minor=request.amount_minor,
+        method="hold",
+        at_ms=at_ms,
+    )
 
 
 def _hold_id(delivery: Delivery, request: Any) -> str:

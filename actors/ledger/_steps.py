@@ -318,7 +318,7 @@ def _tally(state: State, step: TallyStep) -> dict[str, int]:
             raise _refusal(step, f"{in_all} would pass the limit of {step.amount_max}")
     closed = step.closes or (tally.closed and not step.opens)
     state.tally(step.tally_id, step.count, step.amount_minor, closed)
-    return {f"{step.name}.count": count, f"{step.name}.amount": amount}
+    return {f"{step.name}.count": count, f"{step.name}.amount": amount} if step.name else {}
 
 
 def _refusal(step: TallyStep, reason: str) -> Rejected:

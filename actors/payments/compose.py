@@ -4,13 +4,14 @@ from datetime import datetime
 
 import msgspec
 
+from actors.settlement.division import Division
 from kernel.journal import FactTable
 from schemas.change import Event, Fact
 from schemas.ledger import Posting
 from schemas.pay import Pay
-from schemas.payments import Payment
+from schemas.payments import Payment, PaymentSplit
 
-__all__ = ("DEPOSIT_TABLE", "PAYMENT_TABLE", "Composed", "compose_payment")
+__all__ = ("DEPOSIT_TABLE", "PAYMENT_TABLE", "Composed", "compose_payment", "splits_of")
 
 PAYMENT_TABLE = FactTable(
     "payment",
@@ -40,10 +41,32 @@ class Composed(msgspec.Struct, frozen=True):
     answer: bytes
 
 
+def splits_of(division: Division) -> tuple[PaymentSplit, ...]:
+    """Return what each participant got of a payment, and gave back."""
+    return tuple(
+        PaymentSplit(
+            account_id=share.account_id,
+            amount_minor=share.amount_minor,
+            returned_minor=share.returned_minor,
+        )
+        for share in division.shares
+    )
+
+
 def compose_payment(
-    pay: Pay, *, app: str, request_id: str, payment_id: str, method: str, created_at: datetime
+    pay: Pay,
+    *,
+    app: str,
+    request_id: str,
+    payment_id: str,
+    method: str,
+    created_at: datetime,
+    division: Division | None = None,
 ) -> Composed:
-    """Return the parts of a payment that stands when its change stands."""
+    """Return the parts of a payment that stands when its change stands.
+
+    ``division`` is what the payee gives away of it in the same change.
+    """
     answer = _json.encode(
         Payment(
             payment_id=payment_id,
@@ -56,6 +79,8 @@ def compose_payment(
             currency=pay.currency,
             reference=pay.reference,
             created_at=created_at,
+            fee_minor=0 if division is None else division.fee_minor,
+            splits=() if division is None else splits_of(division),
         )
     )
     row = (

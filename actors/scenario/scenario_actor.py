@@ -9,6 +9,7 @@ import msgspec
 
 from actors.digest import request_digest
 from actors.payments.compose import compose_payment
+from actors.payments.profiles import Profiles
 from kernel.actor import Actor, ActorContext, BoundHandler, Delivery
 from kernel.clock import Clock
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE, FactTable
@@ -18,6 +19,7 @@ from schemas.change import Alternative, Change, Event, Fact
 from schemas.errors import Rejected, ZhihuiError
 from schemas.ledger import Moves, encode_moves
 from schemas.pay import Pay
+from schemas.risk import RISK_CHECK_TYPE, RISK_KIND, RiskCheck, RiskFacts
 
 __all__ = (
     "DOCUMENT_BYTES_MAX",
@@ -121,8 +123,10 @@ class ScenarioActor(Actor):
         handlers: Mapping[str, tuple[PackOperation, Callable[[msgspec.Raw], Any]]],
         store: Store,
         reader: _Reader,
+        profiles: Profiles,
     ) -> None:
         super().__init__(context)
+        self._profiles = profiles
         self._reader = reader
         self._pack = pack
         self._handlers = handlers
@@ -185,12 +189,13 @@ class ScenarioActor(Actor):
         plans: tuple[Plan, ...],
         delivery: Delivery,
     ) -> bytes:
+        kind, key, type_, message = await self._checked(change, plans)
         try:
             reply = await self.context.ask(
-                JOURNAL_KIND,
-                JOURNAL_KEY,
-                JOURNAL_TYPE,
-                change,
+                kind,
+                key,
+                type_,
+                message,
                 app=change.app,
                 deadline_ms=delivery.envelope.deadline_ms,
             )
@@ -204,6 +209,33 @@ class ScenarioActor(Actor):
             document.version += 1
             document.state = plans[reply.note].state
         return _bytes_decoder.decode(reply.body)
+
+    async def _checked(
+        self, change: Change, plans: tuple[Plan, ...]
+    ) -> tuple[str, str, str, msgspec.Struct]:
+        """Return where the change goes: what moves money passes the risk check first."""
+        pays = [one for plan in plans for one in plan.effects if isinstance(one, Pay)]
+        if not pays:
+            return JOURNAL_KIND, JOURNAL_KEY, JOURNAL_TYPE, change
+        first = pays[0]
+        profiles = await self._profiles.load((first.payer, first.payee))
+        payer, payee = profiles.get(first.payer), profiles.get(first.payee)
+        facts = RiskFacts(
+            app=change.app,
+            subject=f"{self._pack.name}:{self.context.key}",
+            customer=(payer.customer_id if payer is not None else "") or first.payer,
+            payer=first.payer,
+            payee=first.payee,
+            # The most that one of the ways may take.
+            amount_minor=max(
+                sum(one.amount_minor for one in plan.effects if isinstance(one, Pay))
+                for plan in plans
+            ),
+            method="scenario",
+            at_ms=self.context.clock.now_ms(),
+            payee_type="" if payee is None else payee.type,
+        )
+        return RISK_KIND, facts.customer, RISK_CHECK_TYPE, RiskCheck(change, facts)
 
     async def _document(self, app: str, operation: PackOperation) -> _Document:
         name = (app, operation.collection)
@@ -279,4 +311,7 @@ def scenario_actor_factory(pack: Pack, store: Store) -> Callable[[ActorContext],
         for operation in pack.pack_operations()
     }
     reader = _Reader(pack.name, store)
-    return partial(ScenarioActor, pack=pack, handlers=handlers, store=store, reader=reader)
+    return partial(
+        ScenarioActor, pack=pack, handlers=handlers, store=store, reader=reader,
+        profiles=Profiles(store),
+    )  # fmt: skip

@@ -24,6 +24,19 @@ BEGIN
     RETURN v_answer;
 END $$;
 
+-- The counter that the product's default risk rules keep of each customer's day, and its limit.
+CREATE FUNCTION baseline.count_day(p_payer text, p_amount bigint, p_at timestamptz)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO zhihui.tally AS t
+    VALUES (format('risk:customer-day:%s:%s', p_payer,
+                   (extract(epoch FROM p_at)::bigint + 28800) / 86400), 1, p_amount, false)
+        ON CONFLICT (tally_id) DO UPDATE
+       SET count = t.count + 1, amount_minor = t.amount_minor + excluded.amount_minor
+     WHERE t.amount_minor + excluded.amount_minor <= 500000000;
+    RETURN FOUND;
+END $$;
+
 -- Returns (committed, answer): whether the payment stands, and the result or the error as JSON.
 -- Two calls with one request id at once may end in a unique violation: call again, and the first
 -- one's answer is found.
@@ -90,6 +103,9 @@ BEGIN
     ELSIF v_payee.posted_minor + p_amount > v_payee.ceiling_minor THEN
         answer := baseline.reject(p_app, p_request_id, p_digest, p_at, 'balance_limit', 'payee',
                                   'the balance would rise above the ceiling');
+    ELSIF NOT baseline.count_day(p_payer, p_amount, p_at) THEN
+        answer := baseline.reject(p_app, p_request_id, p_digest, p_at, 'risk_declined',
+                                  'amount_minor', 'the customer moved enough today');
     ELSE
         v_seq := nextval('baseline.change_seq');
         INSERT INTO zhihui.change

@@ -89,6 +89,7 @@ class BaselineService:
     async def _pay(self, app: str, body: bytes) -> bytes:
         request = self._decode(body)
         now = datetime.now(UTC)
+        assert isinstance(request.payer, str), "the load names a payer"
         payment = Payment(
             payment_id=self._new_id(),
             request_id=request.request_id,

@@ -209,7 +209,7 @@ async def test_queries(lab: StoreLab) -> None:
     store = lab.store
     account = {
         "change_seq": 1, "app": "shop", "holder": "h", "type": "customer", "asset": "CNY",
-        "status": "open", "opened_at": _AT,
+        "status": "open", "opened_at": _AT, "customer_id": "", "class": "",
     }  # fmt: skip
     await store.commit(
         Commit(
@@ -241,8 +241,8 @@ async def test_queries(lab: StoreLab) -> None:
     assert await names(ours, order_by=("floor_minor",)) == ["b", "a"]
     assert await names(ours, order_by=("ceiling_minor",)) == ["a", "b"]
     assert await names(order_by=("app", "account_id"), limit=2) == [
-        "external:alipay",
-        "external:cash",
+        "channel:alipay:expected",
+        "channel:alipay:suspense",
     ]
     assert await names(Where("account_id", "in", ["b", "none"])) == ["b"]
     assert await names(Where("account_id", "in", [])) == []

@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from tests.audit_holds import HOLD_CORRUPTIONS, HOLDS, Corruption
+from tests.audit_service_damage import SERVICE_CORRUPTIONS
+from tests.audit_services import SERVICES
 from zhihui.audit import AuditReport, Holding, print_report, run_audit
 from zhihui.audit.checks import CHECKS
 
@@ -356,7 +358,8 @@ async def test_damage_is_found_and_named(postgres_dsn: str, corruption: Corrupti
 
 def test_every_check_can_fail() -> None:
     """No check is without a kind of damage that it alone or with others finds."""
-    found = {name for corruption in (*_CORRUPTIONS, *HOLD_CORRUPTIONS) for name in corruption.named}
+    corruptions = (*_CORRUPTIONS, *HOLD_CORRUPTIONS, *SERVICE_CORRUPTIONS)
+    found = {name for corruption in corruptions for name in corruption.named}
     assert found == {check.name for check in CHECKS}
 
 
@@ -391,6 +394,25 @@ async def test_damage_to_holds_is_found_and_named(
 ) -> None:
     """Each kind of damage to holds and statuses fails exactly the checks that speak of it."""
     await _damage(postgres_dsn, corruption.sql, HOLDS)
+    report = await run_audit(postgres_dsn)
+    assert _named(report) == corruption.named
+
+
+async def test_a_correct_ledger_with_services_holds(postgres_dsn: str) -> None:
+    """A day of every service passes all checks, and each of them has rows to look at."""
+    await _execute(postgres_dsn, _LEDGER, SERVICES)
+    report = await run_audit(postgres_dsn)
+    assert _named(report) == {}
+    assert [check.name for check in report.checks if check.rows == 0] == []
+    assert (report.totals.changes_committed, report.totals.changes_rejected) == (9 + 44, 2 + 1)
+
+
+@pytest.mark.parametrize("corruption", SERVICE_CORRUPTIONS, ids=lambda corruption: corruption.name)
+async def test_damage_to_services_is_found_and_named(
+    postgres_dsn: str, corruption: Corruption
+) -> None:
+    """Each kind of damage to the services' rows fails exactly the checks that speak of it."""
+    await _damage(postgres_dsn, corruption.sql, SERVICES)
     report = await run_audit(postgres_dsn)
     assert _named(report) == corruption.named
 
@@ -452,3 +474,28 @@ async def test_the_database_refuses_to_rewrite_history(
     with pytest.raises(asyncpg.RestrictViolationError, match=f"rows of {table} are never updated"):
         await _execute(postgres_dsn, statement.format(table, column, column))
     assert (await run_audit(postgres_dsn)).ok
+
+
+async def test_huge_numbers_of_services_are_reported(postgres_dsn: str) -> None:
+    """The same holds of what the services keep: legs, settlements, plans, limits and debts."""
+    huge = 2**63 - 1
+    await _damage(
+        postgres_dsn,
+        f"""UPDATE zhihui.settlement_leg SET gross_minor = {huge}, fee_minor = {-huge},
+                   shared_minor = {-huge}, net_minor = {huge};
+            UPDATE zhihui.settlement SET net_minor = {huge}, carried_in_minor = {huge},
+                   carried_out_minor = {huge}, payout_minor = {huge};
+            UPDATE zhihui.clearing SET amount_minor = {huge};
+            UPDATE zhihui.credit_plan SET principal_minor = {huge}, charges_minor = {huge},
+                   status = 'paid';
+            UPDATE zhihui.balance SET posted_minor = {-huge - 1};
+            UPDATE zhihui.payment_order SET body = replace(body, '600', '{10**30}');
+            UPDATE zhihui.account_limit SET day_out = {huge}, day_in = {huge}""",
+        SERVICES,
+    )
+    report = await run_audit(postgres_dsn)
+    expected = {
+        "merchant_legs", "settlement_chain", "settlement_sums", "settlement_payouts",
+        "credit_books", "payments_add_up", "account_limits",
+    }  # fmt: skip
+    assert expected <= _named(report).keys()

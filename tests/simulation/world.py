@@ -43,8 +43,10 @@ class World:
     """
 
     def __init__(
-        self, clock: VirtualClock, randomness: SeededRandomness, tasks: anyio.abc.TaskGroup
-    ) -> None:
+        self, clock: VirtualClock, randomness: SeededRandomness, tasks: anyio.abc.TaskGroup,
+        settings: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self._settings = settings or {}
         self.clock = clock
         self.randomness = randomness
         self.hostile = False
@@ -80,7 +82,7 @@ class World:
         """Start a node and return when it takes requests."""
         bus = MemoryBus(self.broker)
         store = MemoryStore(self.database, disturb=self._disturb)
-        config = NodeConfig(name=name, nats_url="", postgres_dsn="")
+        config = NodeConfig(name=name, nats_url="", postgres_dsn="", settings=self._settings)
         # Each its own: what one draws must not depend on what another does.
         randomness = SeededRandomness(self.randomness.bits(64))
         node = RunningNode(config, bus, store, self.clock, randomness, self.streams)

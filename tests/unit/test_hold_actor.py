@@ -15,6 +15,7 @@ from schemas.change import Change, TimerFired
 from schemas.envelope import Envelope, Reply
 from schemas.holds import PlaceHold
 from schemas.ledger import Moves, PlaceStep, ReleaseStep
+from schemas.risk import RiskCheck
 from tests.memory_store import MemoryStore
 from tests.unit.kernel.harness import START
 
@@ -57,9 +58,18 @@ async def _change(app: str, key: str, type_: str, message: msgspec.Struct) -> Ch
         [Delivery(Envelope("hold", key, type_, app, _FAR_MS, "n1", 7, body), sent)]
     )
     (envelope,) = sent.envelopes
-    assert (envelope.kind, envelope.type, envelope.reply_to, envelope.reply_id) == (
-        "journal", "change", "n1", 7,
-    )  # fmt: skip
+    assert (envelope.reply_to, envelope.reply_id) == ("n1", 7)
+    if isinstance(message, PlaceHold):
+        # What sets money aside passes the risk check on its way.
+        assert (envelope.kind, envelope.key, envelope.type) == (
+            "risk",
+            message.account_id,
+            "risk.check",
+        )
+        check = msgspec.msgpack.decode(envelope.body, type=RiskCheck)
+        assert (check.facts.amount_minor, check.facts.method) == (message.amount_minor, "hold")
+        return check.change
+    assert (envelope.kind, envelope.type) == ("journal", "change")
     return msgspec.msgpack.decode(envelope.body, type=Change)
 
 

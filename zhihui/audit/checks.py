@@ -7,18 +7,12 @@ window over the entries in the order of their index took three times as long as 
 Sums are numeric, so that a damaged row is reported and does not overflow the query.
 """
 
-import msgspec
+from zhihui.audit.check import Check
+from zhihui.audit.product_checks import PRODUCT_CHECKS
+from zhihui.audit.service_checks import SERVICE_CHECKS
+from zhihui.audit.settlement_checks import SETTLEMENT_CHECKS
 
-__all__ = ("CHECKS", "Check")
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One claim about the database; ``tables`` are those whose rows it looks at, all of them."""
-
-    name: str
-    claim: str
-    tables: tuple[str, ...]
-    sql: str
+__all__ = ("CHECKS",)
 
 
 _ASSET_TOTALS = """
@@ -85,6 +79,7 @@ SELECT CASE WHEN a.account_id IS NULL THEN 'balance of ' ELSE 'account ' END
  WHERE a.account_id IS NULL OR b.account_id IS NULL
 """
 
+# The floor of a credit line moves with its limit, and what was drawn above a lower one stays drawn.
 _LIMITS = """
 SELECT 'balance of ' || account_id AS row, account_id, NULL::bigint AS change_seq,
        format('posted %s, held %s', posted_minor, held_minor) AS found,
@@ -92,17 +87,19 @@ SELECT 'balance of ' || account_id AS row, account_id, NULL::bigint AS change_se
               coalesce(floor_minor::text, 'none'), coalesce(ceiling_minor::text, 'none'))
        AS expected
   FROM zhihui.account JOIN zhihui.balance USING (account_id)
- WHERE posted_minor - held_minor::numeric < floor_minor OR posted_minor > ceiling_minor
+ WHERE type <> 'credit_line'
+   AND (posted_minor - held_minor::numeric < floor_minor OR posted_minor > ceiling_minor)
 UNION ALL
 SELECT format('entry %s of %s', e.number, e.account_id), e.account_id, e.change_seq,
        format('balance after %s', e.balance_after_minor), format('floor %s', a.floor_minor)
   FROM zhihui.entry AS e JOIN zhihui.account AS a USING (account_id)
- WHERE e.balance_after_minor < a.floor_minor
+ WHERE e.balance_after_minor < a.floor_minor AND a.type <> 'credit_line'
 """
 
 # One change may hold several payments, equal ones among them, so per change the multiset of the
 # entries is compared: +1 for each that is there, −1 for each that should be. What a capture moved
-# stands in the steps of its hold, what a transfer up to a balance moved in a row of its own.
+# stands in the steps of its hold, what a transfer up to a balance moved in a row of its own, and so
+# does all that a payment with a history of its own ('order') moves.
 _ENTRIES_EXPLAINED = """
 SELECT format('entries of %s in change %s', account_id, change_seq) AS row, account_id, change_seq,
        format('%s of %s', there, amount_minor) AS found,
@@ -112,8 +109,10 @@ SELECT format('entries of %s in change %s', account_id, change_seq) AS row, acco
           FROM (SELECT change_seq, account_id, amount_minor, 1 AS n FROM zhihui.entry
                 UNION ALL
                 SELECT change_seq, payer, -amount_minor, -1 FROM zhihui.payment
+                 WHERE status <> 'order'
                 UNION ALL
                 SELECT change_seq, payee, amount_minor, -1 FROM zhihui.payment
+                 WHERE status <> 'order'
                 UNION ALL
                 SELECT change_seq, source, -amount_minor, -1 FROM zhihui.deposit
                 UNION ALL
@@ -141,7 +140,7 @@ SELECT moved.what || ' ' || moved.id AS row,
        'two accounts in ' || currency AS expected
   FROM (SELECT 'payment' AS what, payment_id AS id, change_seq, payer AS source, payee AS target,
                currency
-          FROM zhihui.payment
+          FROM zhihui.payment WHERE status <> 'order'
         UNION ALL
         SELECT 'deposit', deposit_id, change_seq, source, account_id, currency
           FROM zhihui.deposit
@@ -164,24 +163,24 @@ SELECT moved.what || ' ' || moved.id AS row,
 """
 
 # The accounts that the migration seeds belong to no change and no app, so they have no event.
-# Holds of other purposes than these two belong to services that tell of them in their own words;
-# any may expire.
+# Holds of other purposes than these two belong to services that tell of them in their own words.
 _EVENTS = """
 SELECT type || ' of ' || id AS row,
        CASE WHEN type LIKE 'account.%' THEN id END AS account_id, change_seq,
        format('%s events', events) AS found, format('%s events', events - surplus) AS expected
   FROM (SELECT type, id, change_seq, sum(n) AS surplus, count(*) FILTER (WHERE n > 0) AS events
           FROM (SELECT 'payment.succeeded' AS type, payment_id AS id, change_seq, -1 AS n
-                  FROM zhihui.payment
+                  FROM zhihui.payment WHERE status <> 'order'
                 UNION ALL
                 SELECT 'deposit.succeeded', deposit_id, change_seq, -1 FROM zhihui.deposit
                 UNION ALL
                 SELECT 'account.opened', account_id, change_seq, -1 FROM zhihui.account
-                 WHERE change_seq <> 0 OR app <> 'bank'
+                 WHERE app <> 'bank'
                 UNION ALL
-                SELECT CASE status WHEN 'open' THEN 'account.unfrozen'
-                       ELSE 'account.' || status END, account_id, change_seq, -1
-                  FROM zhihui.account_status
+                SELECT CASE t.status WHEN 'open' THEN 'account.unfrozen'
+                       ELSE 'account.' || t.status END, account_id, t.change_seq, -1
+                  FROM zhihui.account_status AS t JOIN zhihui.account AS a USING (account_id)
+                 WHERE a.app <> 'bank'
                 UNION ALL
                 SELECT CASE WHEN h.purpose = 'hold' OR s.kind = 'expired' THEN 'hold.' || s.kind
                             WHEN s.kind = 'placed' THEN 'account.frozen'
@@ -189,11 +188,14 @@ SELECT type || ' of ' || id AS row,
                        CASE WHEN h.purpose = 'hold' OR s.kind = 'expired' THEN h.hold_id
                             ELSE h.account_id END, s.change_seq, -1
                   FROM zhihui.hold_step AS s JOIN zhihui.hold AS h USING (hold_id)
-                 WHERE s.kind = 'expired' OR (s.kind <> 'released' AND h.purpose = 'hold')
-                    OR (s.kind IN ('placed', 'voided') AND h.purpose = 'freeze')
+                 WHERE h.purpose IN ('hold', 'freeze')
+                   AND (s.kind = 'expired' OR (s.kind <> 'released' AND h.purpose = 'hold')
+                        OR (s.kind IN ('placed', 'voided') AND h.purpose = 'freeze'))
+                UNION ALL
+                SELECT 'payment.' || event, payment_id, change_seq, -1 FROM zhihui.payment_step
                 UNION ALL
                 SELECT type, subject, change_seq, 1 FROM zhihui.event
-                 WHERE type IN ('payment.succeeded', 'deposit.succeeded', 'account.opened',
+                 WHERE type LIKE 'payment.%' OR type IN ('deposit.succeeded', 'account.opened',
                                 'account.frozen', 'account.unfrozen', 'account.closed',
                                 'hold.placed', 'hold.captured', 'hold.voided', 'hold.expired')
                ) AS both_sides
@@ -201,8 +203,9 @@ SELECT type || ' of ' || id AS row,
 """
 
 # Entries and documents carry no app: the change's is theirs. A hold is the app's that owns the
-# account, and the platform itself may act on it. Names are put together outside the join, where
-# only offending rows arrive.
+# account, but a dispute freezes at a payee of whichever app; the platform itself and the back
+# office may act on what is an app's. Names are put together outside the join, where only offending
+# rows arrive.
 _CHANGES_COMMITTED = """
 SELECT CASE WHEN number IS NOT NULL AND id IS NOT NULL
             THEN format('%s %s of %s', what, number, id)
@@ -222,24 +225,34 @@ SELECT CASE WHEN number IS NOT NULL AND id IS NOT NULL
         UNION ALL
         SELECT 'event', NULL, seq, change_seq, app FROM zhihui.event
         UNION ALL
-        SELECT 'account', account_id, NULL, change_seq, app FROM zhihui.account
-         WHERE change_seq <> 0 OR app <> 'bank'
+        SELECT 'account', account_id, NULL, change_seq, nullif(app, 'bank') FROM zhihui.account
+         WHERE change_seq <> 0
         UNION ALL
         SELECT 'document', concat_ws('/', pack, collection, key), NULL, change_seq, NULL
           FROM zhihui.document
         UNION ALL
-        SELECT 'hold', hold_id, NULL, change_seq, app FROM zhihui.hold
+        SELECT 'hold', hold_id, NULL, change_seq, CASE WHEN purpose <> 'dispute' THEN app END
+          FROM zhihui.hold
         UNION ALL
-        SELECT 'step', s.hold_id, s.number, s.change_seq, h.app
+        SELECT 'step', s.hold_id, s.number, s.change_seq,
+               CASE WHEN h.purpose <> 'dispute' THEN h.app END
           FROM zhihui.hold_step AS s JOIN zhihui.hold AS h USING (hold_id)
         UNION ALL
         SELECT 'transfer', 'change ' || change_seq, number, change_seq, NULL FROM zhihui.transfer
         UNION ALL
         SELECT 'status', 'change ' || change_seq, number, change_seq, NULL
-          FROM zhihui.account_status) AS r
+          FROM zhihui.account_status
+        UNION ALL
+        SELECT 'payment state', payment_id, NULL, change_seq, app FROM zhihui.payment_order
+        UNION ALL
+        SELECT 'payment step', payment_id, NULL, change_seq, NULL FROM zhihui.payment_step
+        UNION ALL
+        SELECT 'mandate', mandate_id, NULL, change_seq, app FROM zhihui.mandate
+        UNION ALL
+        SELECT 'code', code_id, NULL, change_seq, app FROM zhihui.qr_code) AS r
   LEFT JOIN zhihui.change AS c ON c.seq = r.change_seq
  WHERE c.outcome IS DISTINCT FROM 'committed'
-    OR (r.app <> c.app AND (c.app <> 'bank' OR what NOT IN ('hold', 'step')))
+    OR (r.app <> c.app AND c.app NOT IN ('bank', 'ops'))
 """
 
 _HELD_SUMS = """
@@ -386,9 +399,17 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="events",
-        claim="Every payment, deposit, opened account, status and step of a hold has exactly one"
-        " event, and no other has.",
-        tables=("payment", "deposit", "account", "account_status", "hold_step", "event"),
+        claim="Every payment and step of a payment, deposit, opened account, status and step of a"
+        " hold has exactly one event, and no other has.",
+        tables=(
+            "payment",
+            "payment_step",
+            "deposit",
+            "account",
+            "account_status",
+            "hold_step",
+            "event",
+        ),
         sql=_EVENTS,
     ),
     Check(
@@ -405,6 +426,10 @@ CHECKS: tuple[Check, ...] = (
             "hold_step",
             "transfer",
             "account_status",
+            "payment_order",
+            "payment_step",
+            "mandate",
+            "qr_code",
         ),
         sql=_CHANGES_COMMITTED,
     ),
@@ -445,4 +470,7 @@ CHECKS: tuple[Check, ...] = (
         tables=("event_cursor",),
         sql=_EVENT_CURSOR,
     ),
+    *SERVICE_CHECKS,
+    *SETTLEMENT_CHECKS,
+    *PRODUCT_CHECKS,
 )

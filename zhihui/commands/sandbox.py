@@ -11,7 +11,7 @@ from zhihui.commands.console import DataDir, NatsUrl, output, run_async
 from zhihui.embedded.data_dir import DEFAULT_DATA_DIR
 from zhihui.errors import SetupError
 
-__all__ = ("EXAMPLES", "parse_duration", "sandbox")
+__all__ = ("EXAMPLES", "advance", "parse_duration", "sandbox")
 
 EXAMPLES = """\
 ```

@@ -7,7 +7,23 @@ import typer
 
 from zhihui.commands.console import output
 
-__all__ = ("bench", "demo", "schema")
+__all__ = (
+    "BENCH_EXAMPLES",
+    "bench",
+    "bench_channels",
+    "bench_payments",
+    "bench_routing",
+    "demo",
+    "schema",
+)
+
+BENCH_EXAMPLES = """\
+```
+zhihui bench                   payments a second, beside the baseline
+zhihui bench routing           the adaptive router beside fixed channels and static weights
+zhihui bench channels          payments over channels that fail in every way
+```
+"""
 
 _OptionalDataDir = Annotated[
     Path | None,
@@ -32,7 +48,18 @@ def demo(
     raise typer.Exit(run_demo(data_dir=data_dir, keep=keep, picture=picture))
 
 
-def bench(
+bench = typer.Typer(
+    name="bench",
+    help="Measure payments per second beside an honest baseline and the database's own limit.",
+    epilog=BENCH_EXAMPLES,
+    invoke_without_command=True,
+    rich_markup_mode="markdown",
+)
+
+
+@bench.callback()
+def bench_payments(
+    context: typer.Context,
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of one measurement.")] = 8.0,
     rounds: Annotated[int, typer.Option(min=1, help="Measurements of each, interleaved.")] = 3,
     in_flight: Annotated[
@@ -41,10 +68,60 @@ def bench(
     data_dir: _OptionalDataDir = None,
 ) -> None:
     """Measure payments per second beside an honest baseline and the database's own limit."""
+    if context.invoked_subcommand is not None:
+        return
     from loadtest.bench import run_bench
 
     raise typer.Exit(
         run_bench(seconds=seconds, rounds=rounds, in_flight=in_flight, data_dir=data_dir)
+    )
+
+
+@bench.command(name="routing")
+def bench_routing(
+    seeds: Annotated[int, typer.Option(min=2, help="Worlds, each drawn from its own seed.")] = 12,
+    decisions: Annotated[int, typer.Option(min=100, help="Payments in each world.")] = 12_000,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+) -> None:
+    """Compare the adaptive router with fixed channels and static weights, in worlds that change.
+
+    Exits with 0 when it beats the best of them in success rate and regret by more than chance.
+    """
+    from rich.console import Console
+
+    from actors.channels.configuration import TERMS
+    from actors.channels.routing import Router
+    from kernel.randomness import SeededRandomness
+    from loadtest.routing import run_routing_bench
+    from zhihui.channel_simulator.profiles import PROFILES
+
+    code = run_routing_bench(
+        Console(),
+        engine=lambda rules, number: Router(rules, SeededRandomness(number)),
+        terms=tuple(TERMS.values()),
+        profile=PROFILES["shifting"],
+        seed=seed,
+        seeds=seeds,
+        decisions=decisions,
+    )
+    raise typer.Exit(code)
+
+
+@bench.command(name="channels")
+def bench_channels(
+    payments: Annotated[int, typer.Option(min=1, help="Payments to make.")] = 10_000,
+    profile: Annotated[str, typer.Option(help="How the channels behave.")] = "worst",
+    in_flight: Annotated[int, typer.Option(min=1, help="Payments under way at a time.")] = 100,
+    kills: Annotated[int, typer.Option(min=0, help="How often a node is killed meanwhile.")] = 0,
+) -> None:
+    """Prove that channels neither pay twice nor lose, however they fail.
+
+    What each channel has in its own books is compared with what became of each payment.
+    """
+    from loadtest.channels_proof import run_channels_proof
+
+    raise typer.Exit(
+        run_channels_proof(payments=payments, profile=profile, in_flight=in_flight, kills=kills)
     )
 
 

@@ -1,7 +1,9 @@
 """A recorded day of a scenario backend, and what must come of it; see the day's generator."""
 
 import gzip
+import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -9,38 +11,74 @@ __all__ = ("BUNDLED_DAY", "Day", "DayLine", "LotTotals", "Manifest", "load_day")
 
 BUNDLED_DAY = Path(__file__).parents[2] / "plugins" / "parking" / "samples"
 
-_NAME_MARK = b'"@acct:'
+_NAME_MARKS = (b'"@', b"{@")
+_IN_BRACES = re.compile(r"\{@([a-z0-9-]+)\.([a-z_]+)\}")
 
 
 class DayLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One message and its expected outcome; the fields are explained by the generator."""
+    """One message and its expected outcome; the fields are explained by the generator.
+
+    In the body ``@acct:<name>`` stands for the account that the line with that ``defines`` opened,
+    and ``@<name>.<field>`` for a field of the result that the line with that ``keeps`` had. ``app``
+    is who sends it; empty for the day's own. A read with ``until`` is repeated until it is answered
+    as expected.
+    """
 
     at: int
     lane: str
     subject_tail: str
     expect: str
-    expect_result: dict[str, int] = {}
+    expect_result: dict[str, Any] = {}
     body: msgspec.Raw = msgspec.Raw()
     raw_hex: str | None = None
     defines: str = ""
     setup: bool = False
+    app: str = ""
+    keeps: str = ""
+    until: bool = False
 
-    def payload(self, account_ids: dict[str, str]) -> bytes:
-        """Return the bytes to send, with the ids of accounts in place of their names."""
+    def renamed(self, old: str, new: str) -> "DayLine":
+        """Return the line with another app in the place of ``old``."""
+        return self if old == new else _renamed(self, old, new)
+
+    def payload(self, account_ids: dict[str, str], kept: dict[str, Any] | None = None) -> bytes:
+        """Return the bytes to send, with what was learned in place of the names."""
         if self.raw_hex is not None:
             return bytes.fromhex(self.raw_hex)
         body = bytes(self.body)
-        if _NAME_MARK not in body:
+        if not any(mark in body for mark in _NAME_MARKS):
             return body
-        fields = msgspec.json.decode(body, type=dict[str, object])
-        return msgspec.json.encode(
-            {
-                field: account_ids[value]
-                if isinstance(value, str) and value.startswith("@acct:")
-                else value
-                for field, value in fields.items()
-            }
-        )
+        return msgspec.json.encode(_named(msgspec.json.decode(body), account_ids, kept or {}))
+
+
+def _renamed(line: "DayLine", old: str, new: str) -> "DayLine":
+    body = bytes(line.body)
+    marked = f'"for_app":"{old}"'.encode()
+    return msgspec.structs.replace(
+        line,
+        app=new if line.app == old else line.app,
+        body=msgspec.Raw(body.replace(marked, f'"for_app":"{new}"'.encode())),
+    )
+
+
+def _named(value: Any, account_ids: dict[str, str], kept: dict[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {field: _named(one, account_ids, kept) for field, one in value.items()}
+    if isinstance(value, list):
+        return [_named(one, account_ids, kept) for one in value]
+    if not isinstance(value, str):
+        return value
+    if not value.startswith("@"):
+        return _filled(value, kept) if "{@" in value else value
+    if value in account_ids:
+        return account_ids[value]
+    name, _, field = value[1:].partition(".")
+    return kept[name][field]
+
+
+def _filled(text: str, kept: dict[str, Any]) -> str:
+    """Return the text with what stands in braces, as in ``external:card:{@anna.account_id}``."""
+    return _IN_BRACES.sub(lambda found: str(kept[found[1]][found[2]]), text)
 
 
 class LotTotals(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """What the demo found, compared with the manifest, as tables for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,12 +11,20 @@ from zhihui.demo.books import Books
 from zhihui.demo.day import Manifest
 from zhihui.demo.driver import Tally
 
-__all__ = ("print_books", "print_outcomes", "print_speed")
+__all__ = ("Outcomes", "print_balances", "print_books", "print_outcomes", "print_speed")
 
 _PERCENTILES = (50.0, 90.0, 99.0)
 
 
-def print_outcomes(console: Console, manifest: Manifest, tallies: Sequence[Tally]) -> bool:
+class Outcomes(Protocol):
+    """A manifest's count of each outcome, by operation."""
+
+    @property
+    def outcomes(self) -> dict[str, dict[str, int]]:
+        """The counts."""
+
+
+def print_outcomes(console: Console, manifest: Outcomes, tallies: Sequence[Tally]) -> bool:
     """Print the count of each outcome beside the manifest's; return whether all agree."""
     got: dict[str, dict[str, int]] = {}
     mismatched = 0
@@ -103,6 +112,25 @@ def print_books(console: Console, manifest: Manifest, books: Books) -> bool:
     return agree and same and payments == manifest.payments
 
 
+def print_balances(
+    console: Console, expected: Mapping[str, int], found: Mapping[str, int | None]
+) -> bool:
+    """Print what accounts have beside the plain model's figure; tell if all agree."""
+    wrong = [name for name, amount in expected.items() if found[name] != amount]
+    for name in wrong:
+        got = found[name]
+        shown = "no such account" if got is None else _yuan(got)
+        console.print(
+            f"[bold red]{escape(name)}[/] has {shown}; by the manifest {_yuan(expected[name])}"
+        )
+    right = len(expected) - len(wrong)
+    console.print(
+        f"{right:,} of {len(expected):,} balances are the manifest's, to the fen.",
+        highlight=False,
+    )
+    return not wrong
+
+
 def _print_mismatches(console: Console, tally: Tally) -> None:
     for mismatch in tally.mismatches:
         line = mismatch.line
@@ -128,4 +156,5 @@ def _mark(same: bool) -> str:
 
 
 def _yuan(amount_minor: int) -> str:
-    return f"¥{amount_minor // 100:,}.{amount_minor % 100:02}"
+    sign = "-" if amount_minor < 0 else ""
+    return f"{sign}¥{abs(amount_minor) // 100:,}.{abs(amount_minor) % 100:02}"

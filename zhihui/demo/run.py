@@ -12,16 +12,21 @@ import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from actors.channels.configuration import CHANNELS_SETTING
 from kernel.clock import SystemClock
 from zhihui.audit import print_report, run_audit
 from zhihui.client import Client
 from zhihui.demo.books import read_books
+from zhihui.demo.city.bundle import load_city
+from zhihui.demo.city.run import run_city
+from zhihui.demo.city.simulator import RunningChannels, running_channels
 from zhihui.demo.day import Day, load_day
 from zhihui.demo.driver import DayDriver
 from zhihui.demo.picture import COLUMNS, write_picture
 from zhihui.demo.report import print_books, print_outcomes, print_speed
 from zhihui.embedded.data_dir import DEFAULT_DATA_DIR
 from zhihui.embedded.platform import Platform, running_platform
+from zhihui.sandbox import SANDBOX_VARIABLE
 
 __all__ = ("run_demo",)
 
@@ -73,12 +78,23 @@ async def _run(console: Console, folder: Path, *, keep: bool, temporary: bool) -
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     say(f"Starting the service on {folder}")
-    async with running_platform(folder, report=say) as platform:
+    async with (
+        running_channels(folder / "channels") as channels,
+        running_platform(
+            folder,
+            settings={
+                SANDBOX_VARIABLE: "1",
+                CHANNELS_SETTING: str(Path(channels.channels_file).absolute()),
+            },
+            report=say,
+        ) as platform,
+    ):
         # A day can happen once to an app. On data that may hold one already, this is another app.
         app = day.manifest.app
         if not temporary or platform.postgres is None:
             app = f"{app}-{SystemClock().now():%y%m%d%H%M%S}"
         agree = await _drive(console, platform, day, app)
+        agree = await _city(console, platform, channels, app, say) and agree
         _print_next(console, day, app, folder, keep=keep, temporary=temporary)
         if keep:
             say(f"The service runs on, with its data in {folder}. Stop it with Ctrl-C.")
@@ -118,6 +134,36 @@ async def _drive(console: Console, platform: Platform, day: Day, app: str) -> bo
         "[bold green]Every outcome, every balance and the audit are as they must be.[/]"
         if agree
         else "[bold red]The day did not turn out as it must.[/] See the rows marked above.",
+        soft_wrap=True,
+    )
+    return agree
+
+
+async def _city(
+    console: Console,
+    platform: Platform,
+    channels: RunningChannels,
+    day_app: str,
+    say: Callable[[str], None],
+) -> bool:
+    city = load_city()
+    # Like the day, the story can happen once to an app.
+    app = city.manifest.app + day_app[len("citypark") :]
+    console.print(
+        f"\nThe city: {city.manifest.name}. {city.manifest.messages:,} messages, as app {app!r} "
+        "and as the back office, with five payment channels beside it",
+        highlight=False,
+        soft_wrap=True,
+    )
+    agree = await run_city(console, platform, channels, city, app, say=say)
+    audit = await run_audit(platform.servers.postgres_dsn)
+    print_report(audit, console)
+    agree = agree and audit.ok
+    console.print(
+        "[bold green]The city's year turned out as it must: every outcome, every balance, the "
+        "channels' books and the audit.[/]"
+        if agree
+        else "[bold red]The city's year did not turn out as it must.[/] See what is marked above.",
         soft_wrap=True,
     )
     return agree

@@ -1,5 +1,6 @@
 """The whole service on one machine: servers, schema and nodes, started and stopped in order."""
 
+import os
 import re
 import socket
 from collections import deque
@@ -10,6 +11,10 @@ from zlib import crc32
 
 import anyio
 
+from actors.customers.keyring import ensure_keyring
+from actors.customers.services import DATA_KEYS_SETTING
+from kernel.clock import SystemClock
+from kernel.randomness import SystemRandomness
 from zhihui.embedded._node_process import NodeProcess
 from zhihui.embedded.nats_server import EmbeddedNats
 from zhihui.embedded.postgres_server import EmbeddedPostgres
@@ -24,6 +29,10 @@ from zhihui.errors import NodeFailed, ServerFailed, SetupError, ungrouped
 from zhihui.migrate import migrate
 
 __all__ = ("Platform", "host_token", "running_platform")
+
+# The keys of customers' data, unless another file is named. Whoever loses them loses what they
+# seal, so with a database of one's own they belong beside its password and not on one machine.
+_DATA_KEYS_FILE = "keys.json"
 
 # Restart intensity: what dies more often than this has a cause that a restart does not mend. It is
 # also enough for a person who kills a process a few times to see what happens.
@@ -110,12 +119,13 @@ async def running_platform(
         if applied:
             report(f"Schema    migrated to revision {applied[-1]}")
         names = _node_names(nodes, data_dir, pair)
+        variables = {DATA_KEYS_SETTING: _data_keys(data_dir), **(settings or {})}
         processes = [
             NodeProcess(
                 name,
                 data_dir=data_dir.absolute(),
                 variables={
-                    **(settings or {}),
+                    **variables,
                     NATS_URL_VARIABLE: pair.nats_url,
                     POSTGRES_DSN_VARIABLE: pair.postgres_dsn,
                 },
@@ -143,6 +153,16 @@ async def running_platform(
                 async with anyio.create_task_group() as group:
                     for node in processes:
                         group.start_soon(node.stop)
+
+
+def _data_keys(data_dir: Path) -> str:
+    """Return the path of the keys of customers' data: a ring given, or one made here once."""
+    given = os.environ.get(DATA_KEYS_SETTING)
+    if given:
+        return given
+    path = data_dir.absolute() / _DATA_KEYS_FILE
+    ensure_keyring(path, SystemRandomness(), SystemClock().now())
+    return str(path)
 
 
 def _node_names(nodes: int, data_dir: Path, pair: ServerPair) -> list[str]:

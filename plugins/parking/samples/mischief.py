@@ -206,7 +206,8 @@ def _money(random: Random, ids: Ids, driver: Driver) -> Iterator[Message]:
                 {"payee": account},
                 {"payee": "nobody"},
                 {"currency": "USD"},
-                {"amount_minor": 10**12},
+                # More than anybody has, and less than what asks for a verification first.
+                {"amount_minor": 4_999_999},
             )
         )
         yield message("payment.create", **good | refused)
