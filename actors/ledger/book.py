@@ -6,7 +6,8 @@ balances by construction. Entries of an account are numbered without gaps and ca
 after them. Available is posted less held: no move and no hold may take it below the floor.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +68,9 @@ _LIMIT = (
     "day_out", "day_in", "year", "year_out", "year_in",
 )  # fmt: skip
 _TALLY = ("tally_id", "count", "amount_minor", "closed")
+
+
+_Rows = list[tuple[Any, ...]]
 
 
 class LedgerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,40 +151,50 @@ class LedgerBook:
         hold_ids = [one.removeprefix(_HOLD_PREFIX) for one in ids if one.startswith(_HOLD_PREFIX)]
         tally_ids = [one[1:] for one in ids if one.startswith(_TALLY_PREFIX)]
         names = {one for one in ids if not one.startswith((_HOLD_PREFIX, _TALLY_PREFIX))}
-        await self._load_tallies(tally_ids)
         holds = {}
         for hold_id, *rest in await self._fetch("hold", _HOLD, hold_ids):
             hold = holds[hold_id] = Hold(*rest)
             names.update(one for one in _accounts_of(hold) if one not in self._accounts)
-        accounts = await self._fetch("account", _ACCOUNT, names)
-        balances = {name: rest for name, *rest in await self._fetch("balance", _BALANCE, names)}
-        limits = {name: Limits(*rest)
-                  for name, *rest in await self._fetch("account_limit", _LIMIT, names)}  # fmt: skip
+        accounts, balances, limits, tallies = await _all(
+            self._fetch("account", _ACCOUNT, names),
+            self._fetch("balance", _BALANCE, names),
+            self._fetch("account_limit", _LIMIT, names),
+            self._fetch("tally", _TALLY, tally_ids),
+        )
+        # Nothing is remembered before everything was read: a counter that is taken for zero because
+        # the store was away would let its limit be passed.
         state = self._state
         state.holds.update(dict.fromkeys(hold_ids))
         state.holds.update(holds)
         state.absent_holds.update(set(hold_ids).difference(holds))
-        state.accounts.update(dict.fromkeys(names))
-        state.absent.update(names)
-        for name, *rest in accounts:
-            # An account without a balance is damage that the audit names; it takes no money.
-            if name in balances:
-                account = state.accounts[name] = Account(*rest, *balances[name])
-                account.limits = limits.get(name)
-                state.absent.discard(name)
+        self._keep_accounts(names, accounts, balances, limits)
+        self._keep_tallies(tally_ids, tallies)
         self._loads += len(names) + len(hold_ids) + len(tally_ids)
 
-    async def _load_tallies(self, tally_ids: list[str]) -> None:
-        """Bring tallies into memory; one without a row is at zero."""
+    def _keep_accounts(
+        self, names: set[str], accounts: _Rows, balances: _Rows, limits: _Rows
+    ) -> None:
+        state = self._state
+        state.accounts.update(dict.fromkeys(names))
+        state.absent.update(names)
+        rests = {name: rest for name, *rest in balances}
+        limited = {name: Limits(*rest) for name, *rest in limits}
+        for name, *rest in accounts:
+            # An account without a balance is damage that the audit names; it takes no money.
+            if name in rests:
+                account = state.accounts[name] = Account(*rest, *rests[name])
+                account.limits = limited.get(name)
+                state.absent.discard(name)
+
+    def _keep_tallies(self, tally_ids: list[str], rows: _Rows) -> None:
         for tally_id in tally_ids:
+            # One without a row is at zero: only we could have moved it.
             self._tallies[tally_id] = Tally()
-        for name, *rest in await self._fetch("tally", _TALLY, tally_ids):
+        for name, *rest in rows:
             tally = self._tallies[name] = Tally(*rest)
             tally.stored = True
 
-    async def _fetch(
-        self, table: str, columns: tuple[str, ...], ids: Iterable[str]
-    ) -> list[tuple[Any, ...]]:
+    async def _fetch(self, table: str, columns: tuple[str, ...], ids: Iterable[str]) -> _Rows:
         wanted = list(ids)
         if not wanted:
             return []
@@ -310,6 +324,15 @@ class LedgerBook:
             accounts=len(self._accounts), loads=self._loads, postings=self._postings,
             holds=len(self._holds), tallies=len(self._tallies),
         )  # fmt: skip
+
+
+async def _all(*reads: Coroutine[Any, Any, _Rows]) -> list[_Rows]:
+    """Return what all of the reads find; they go side by side, and a failure is the first one's."""
+    found = await asyncio.gather(*reads, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if not isinstance(one, BaseException)]
 
 
 def _accounts_of(hold: Hold | None) -> list[str]:

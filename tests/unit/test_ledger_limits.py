@@ -12,7 +12,7 @@ from actors.ledger import LedgerBook
 from actors.ledger._limits import today
 from kernel.book import TableRows
 from kernel.store import Commit
-from schemas.errors import LimitExceeded, Rejected
+from schemas.errors import LimitExceeded, NotReady, Rejected
 from schemas.ledger import (
     AccountLimits,
     BoundsStep,
@@ -170,6 +170,21 @@ async def test_a_closed_tally_takes_only_what_is_given_back(lab: _Lab) -> None:
     assert lab.row("tally", "m")["closed"] is False
     with pytest.raises(Rejected, match="given back"):
         await lab.take(TallyStep("m", 0, -31))
+
+
+async def test_a_store_that_is_away_makes_no_counter_zero(lab: _Lab) -> None:
+    """A read that fails leaves nothing in memory, least of all a used counter as an unused one."""
+    await lab.take(TallyStep("m", 3, amount_max=0, count_max=3))
+    await lab.restart()
+    moves = Moves(
+        steps=(TallyStep("m", count_max=3),), postings=(Posting(_CASH, "mall", 1, "CNY"),)
+    )
+    lab.store.cut()
+    with pytest.raises(NotReady):
+        await lab.book.load(set(lab.book.missing(moves)))
+    lab.store.mend()
+    with pytest.raises(LimitExceeded):
+        await lab.decide(moves)
 
 
 async def test_a_refusal_speaks_in_the_words_of_the_step(lab: _Lab) -> None:
