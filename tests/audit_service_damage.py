@@ -153,6 +153,39 @@ _PRODUCTS = (
         named={"credit_books": ("plan plan-1",)},
     ),
     Corruption(
+        name="a fund has more money than units, and its bank is owed more than is pledged",
+        sql="""UPDATE zhihui.balance SET posted_minor = posted_minor + 1
+                WHERE account_id IN ('fund:CASH:cash', 'fund:CASH:pledged')""",
+        named={
+            "fund_backing": ("fund CASH", "fund CASH"),
+            "balance_sums": ("balance of fund:CASH:cash", "balance of fund:CASH:pledged"),
+        },
+    ),
+    Corruption(
+        name="a fund distributed more than its holders were credited",
+        sql="UPDATE zhihui.fund_income SET income_minor = 4",
+        named={"fund_income_sums": ("CASH on 2026-11-26",)},
+    ),
+    Corruption(
+        name="a holder's income went nowhere",
+        sql="UPDATE zhihui.wealth_income SET credited_to = ''",
+        named={"fund_income_sums": ("CASH on 2026-11-26",)},
+    ),
+    Corruption(
+        name="a batch has points that its account has not",
+        sql="UPDATE zhihui.points_wallet SET body = replace(body, '300', '301')",
+        named={
+            "points_batches": ("points of carl.points",),
+            "points_reserve": ("points:reserve",),
+        },
+    ),
+    Corruption(
+        name="points are worth less than was put aside for them",
+        sql="""UPDATE zhihui.points_wallet
+                  SET body = replace(body, '"points_per_fen": 1', '"points_per_fen": 2')""",
+        named={"points_reserve": ("points:reserve",)},
+    ),
+    Corruption(
         name="a rule refused what was committed, and let through what was refused",
         sql="""UPDATE zhihui.risk_hit
                   SET outcome = CASE outcome WHEN 'decline' THEN 'approve' ELSE 'step_up' END""",

@@ -264,7 +264,8 @@ INSERT INTO zhihui.fund_income VALUES ('CASH', '2026-11-26', 44, 60000, 1, 5000,
 INSERT INTO zhihui.fund_clearing VALUES ('CASH', '2026-11-27', 46, '2026-11-30', 1000);
 INSERT INTO zhihui.points_wallet
 VALUES ('carl.points', 2, 49, 'shop', 'carl',
-        '{"account_id": "carl", "batches": [{"batch_id": "pts-1", "points": 300}]}');
+        '{"account_id": "carl",
+          "batches": [{"batch_id": "pts-1", "points": 300, "points_per_fen": 1}]}');
 INSERT INTO zhihui.points_use VALUES ('pay-10.2', 1, 49, 'shop', 'carl.points', '{}');
 INSERT INTO zhihui.coupon VALUES ('cpn-1', 2, 49, 'shop', 'spring', 'used', '{}');
 INSERT INTO zhihui.tally

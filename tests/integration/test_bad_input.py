@@ -207,6 +207,43 @@ async def _balance_limit(lab: _Lab) -> dict[str, Any]:
     return await lab.error(_PAY, lab.payment(payee=bounded.account_id))
 
 
+async def _limit_exceeded(lab: _Lab) -> dict[str, Any]:
+    given = await lab.client.call(
+        "mandate", "create",
+        {"request_id": "m-1", "account_id": lab.payer, "per_payment_minor": 1},
+    )  # fmt: skip
+    body = lab.payment(method="seamless", mandate_id=given["mandate_id"], amount_minor=2)
+    return await lab.error(_PAY, body)
+
+
+async def _risk_declined(lab: _Lab) -> dict[str, Any]:
+    # Betting, which the default rules refuse.
+    return await lab.error(_PAY, lab.payment(merchant_category="7995"))
+
+
+async def _step_up_required(lab: _Lab) -> dict[str, Any]:
+    # A first payment of 50,000 yuan to somebody, without a factor.
+    return await lab.error(_PAY, lab.payment(amount_minor=5_000_000))
+
+
+async def _ineligible(lab: _Lab) -> dict[str, Any]:
+    # An app may not agree on a fee below the bank's floor.
+    terms = {
+        "cycle": "T+1",
+        "settle_to": {"type": "account", "account_id": lab.payer},
+        "fee": {"ppm": 1},
+    }
+    body = {"request_id": "s-1", "account_id": lab.payee, "name": "Shop", "terms": terms}
+    return await lab.error("zh.v1.shop.merchant.create", json.dumps(body).encode())
+
+
+async def _channel_unavailable(lab: _Lab) -> dict[str, Any]:
+    # This node was given no channels.
+    body = json.loads(lab.payment(funding=[{"type": "channel"}]))
+    del body["payer"]
+    return await lab.error(_PAY, json.dumps(body).encode())
+
+
 async def _busy(lab: _Lab) -> dict[str, Any]:
     # Room for two requests instead of thousands.
     edge, limits = lab.running.edge, lab.running.edge._limits
@@ -298,6 +335,11 @@ _PROVOKED: dict[str, Callable[[_Lab], Awaitable[dict[str, Any]]]] = {
     "invalid_state": _invalid_state,
     "insufficient_funds": _insufficient_funds,
     "balance_limit": _balance_limit,
+    "limit_exceeded": _limit_exceeded,
+    "ineligible": _ineligible,
+    "risk_declined": _risk_declined,
+    "step_up_required": _step_up_required,
+    "channel_unavailable": _channel_unavailable,
     "busy": _busy,
     "not_ready": _not_ready,
     "deadline_exceeded": _deadline_exceeded,

@@ -26,9 +26,12 @@ _SQL = re.compile(
 
 # Each with what it is an adapter of.
 _ADAPTERS = {
+    "actors/channels/adapters/transport.py": "HTTP to the payment channels, behind their adapters",
+    "actors/channels/callback_receiver.py": "HTTP from the payment channels, which call back",
     "kernel/_nats_connection.py": "nats-py's connection, behind the port Bus",
     "kernel/nats_bus.py": "the port Bus over NATS",
     "kernel/nats_security.py": "how a connection to NATS proves who it is",
+    "kernel/plugins/object_store.py": "the port ArchiveStore over NATS's object store",
     "kernel/postgres_store.py": "the port Store over Postgres",
     "kernel/_postgres_ownership.py": "its part that owns partitions",
 }
@@ -37,12 +40,15 @@ _OUTSIDE = {
     "loadtest/": "measures real servers",
     "zhihui/access/": "the operator's access to both servers, from the command line",
     "zhihui/audit/": "proves the books from the database alone, whatever the program says",
+    "zhihui/channel_simulator/": "plays the payment channels over HTTP, as a process of its own",
     "zhihui/cli.py": "the command line",
     "zhihui/client.py": "what a backend runs in its own process",
     "zhihui/commands/": "the command line",
+    "zhihui/demo/city/simulator.py": "starts the simulator of the channels and fails it by HTTP",
     "zhihui/embedded/": "starts the real servers",
     "zhihui/migrate.py": "changes the real schema",
     "zhihui/migrations/": "changes the real schema",
+    "zhihui/reconciliation.py": "holds the channels' books, fetched by HTTP, against the database",
     "zhihui/status/": "what the command line shows of real servers",
 }
 

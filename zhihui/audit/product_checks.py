@@ -26,7 +26,7 @@ _POINTS_BATCHES = """
 SELECT 'points of ' || w.points_account AS row, w.points_account AS account_id, w.change_seq,
        b.posted_minor::text AS found, s.points::text AS expected
   FROM zhihui.points_wallet AS w JOIN zhihui.balance AS b ON b.account_id = w.points_account
- CROSS JOIN LATERAL (SELECT coalesce(sum((x->>'points')::bigint), 0) AS points
+ CROSS JOIN LATERAL (SELECT coalesce(sum((x->>'points')::numeric), 0) AS points
                        FROM jsonb_array_elements(coalesce(w.body::jsonb->'batches', '[]')) AS x)
        AS s
  WHERE b.posted_minor <> s.points
@@ -36,8 +36,8 @@ _POINTS_RESERVE = """
 SELECT 'points:reserve' AS row, b.account_id, NULL::bigint AS change_seq,
        b.posted_minor::text AS found, s.worth::text AS expected
   FROM zhihui.balance AS b
- CROSS JOIN (SELECT coalesce(sum((x->>'points')::bigint / (x->>'points_per_fen')::bigint), 0)
-                    AS worth
+ CROSS JOIN (SELECT coalesce(sum(div((x->>'points')::numeric,
+                                     nullif((x->>'points_per_fen')::numeric, 0))), 0) AS worth
                FROM zhihui.points_wallet AS w,
                     jsonb_array_elements(coalesce(w.body::jsonb->'batches', '[]')) AS x) AS s
  WHERE b.account_id = 'points:reserve' AND b.posted_minor <> s.worth

@@ -141,7 +141,7 @@ _AUTHORIZED = {
 _PROCESSING = {
     **PLAIN_PAYMENT,
     "status": "processing",
-    "payer": "channel:wechat:suspense",
+    "payer": "channel:wechat",
     "captured_minor": 0,
     "sources": [
         {
@@ -215,6 +215,11 @@ REQUESTS: Samples = {
         "payment_id": "pay-1",
         "reason": "重复扣款",
     },
+    "payment.retry_refund": {
+        "request_id": "request-1",
+        "payment_id": "pay-1",
+        "refund_id": "rfd-1",
+    },
     "payment.get": {"payment_id": "pay-1", "request_id": None},
     "payment.list": {
         "payer": "anna",
@@ -242,6 +247,7 @@ RESULTS: Samples = {
     "payment.resolve": _FULL,
     "payment.review": _PAYMENT,
     "payment.reverse": {**_PAYMENT, "status": "reversed", "refunded_minor": 12_000},
+    "payment.retry_refund": {**_REFUND, "status": "processing"},
     "payment.get": _FULL,
     "payment.list": {"payments": [PLAIN_PAYMENT, _PROCESSING], "next_after": "pay-2"},
 }
@@ -258,6 +264,7 @@ EVENTS: Samples = {
     "payment.in_review": _IN_REVIEW,
     "payment.processing": _PROCESSING,
     "payment.refund_failed": {**_REFUND, "status": "failed", "failure": _FAILURE},
+    "payment.refund_retried": RESULTS["payment.retry_refund"],
     "payment.refund_settled": _REFUND,
     "payment.refunded": {**_REFUND, "status": "processing"},
     "payment.reversed": RESULTS["payment.reverse"],

@@ -26,6 +26,7 @@ _NAME = re.compile(r"@(acct:[a-z0-9-]+|[a-z0-9-]+\.[a-z_]+)")
 _LEFT_OUT = {
     "a read of what the story's own outcomes and balances show already": {
         "account.statement", "channel.get", "coupon.get", "credit.payoff", "credit.plan",
+        "credit.plans",
         "customer.get", "event.list", "fund.get", "hold.get", "merchant.get", "payment.list",
         "qr.get", "settlement.clearing", "settlement.get", "settlement.list",
         "settlement.statement", "wealth.get", "wealth.order",
@@ -39,7 +40,6 @@ _LEFT_OUT = {
     },
     "it changes or ends what the story goes on with": {
         "account.bind", "account.close", "account.withdraw", "coupon.revoke", "merchant.update",
-        "payment.dispute",
     },
 }  # fmt: skip
 

@@ -109,6 +109,7 @@ def pay_by_all_methods(script: Script) -> None:
     _seamless(script)
     _guaranteed(script)
     _authorized(script)
+    _disputed(script)
     _refused(script)
 
 
@@ -252,6 +253,23 @@ def _authorized(script: Script) -> None:
             script.ask("payment.capture", lane, amount_minor=7_655, final=True, **payment)
             bought(script, lane, garage, 12_345)
             bought(script, lane, garage, 7_655)
+
+
+def _disputed(script: Script) -> None:
+    script.begin("Disputes, one for the payer and one for the payee")
+    canteen = MERCHANTS[1]
+    for person, decision in ((11, "refund"), (13, "release")):
+        lane, name = f"p{person}", f"disputed{person}"
+        script.ask("payment.create", lane, keeps=name, payer=_account(person),
+                   payee=canteen.account, amount_minor=2_000)  # fmt: skip
+        bought(script, lane, canteen, 2_000)
+        payment: dict[str, Any] = {"payment_id": f"@{name}.payment_id"}
+        script.ask("payment.dispute", lane, reason="没有收到",
+                   result={"status": "disputed"}, **payment)  # fmt: skip
+        script.ask("payment.resolve", lane, app=OFFICE, decision=decision, reason="looked into",
+                   **payment)  # fmt: skip
+        if decision == "refund":
+            given_back(script, lane, canteen, 2_000)
 
 
 def _refused(script: Script) -> None:

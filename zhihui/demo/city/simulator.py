@@ -1,7 +1,6 @@
 """The payment channels of the demo: the simulator as a process of its own."""
 
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import anyio
 import msgspec
 
 from zhihui.embedded.child import Child, log_tail
+from zhihui.embedded.data_dir import choose_port
 from zhihui.errors import ServerFailed
 
 __all__ = ("RunningChannels", "running_channels")
@@ -44,7 +44,7 @@ async def running_channels(folder: Path) -> AsyncIterator[RunningChannels]:
     log = folder / "simulator.log"
     command = [
         sys.executable, "-m", "zhihui.channel_simulator", "--profile", "plain",
-        "--data-dir", str(folder), "--callbacks-port", str(_free_port()),
+        "--data-dir", str(folder), "--callbacks-port", str(choose_port()),
     ]  # fmt: skip
     child = Child.spawn(command, log=log, death_signal=signal.SIGKILL, pipe_output=True)
     try:
@@ -59,10 +59,3 @@ async def running_channels(folder: Path) -> AsyncIterator[RunningChannels]:
     finally:
         with anyio.CancelScope(shield=True):
             await child.stop(signal.SIGTERM, _STOP_S)
-
-
-def _free_port() -> int:
-    # The node binds it a moment later; nobody else asks for ports of this range at random.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
