@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
     "docs/access.md",
+    "docs/channels.md",
     "docs/credit.md",
     "docs/customers.md",
     "docs/for-backends.md",

@@ -44,6 +44,10 @@ _KINDS = {
 }
 
 
+# Commands that run until they are ended; those of a page that follow are typed meanwhile.
+_STAYING = (["zhihui", "up"], ["zhihui", "node"], ["zhihui", "channels"])
+
+
 class _Background:
     """A command that runs on while others are typed, such as ``zhihui up``."""
 
@@ -141,7 +145,7 @@ class Terminal:
             if expected.strip():
                 self._expect_background(expected)
             self._running.pop().process.wait(_OUTPUT_S_MAX)
-        elif words[:2] in (["zhihui", "up"], ["zhihui", "node"]) or words[0] == "nats-server":
+        elif words[:2] in _STAYING or words[0] == "nats-server":
             output = self._folder / f"background-{len(self._running)}.txt"
             self._running.append(_Background(command, self.environment, self._folder, output))
             self._expect_background(expected)
