@@ -33,8 +33,9 @@ class GetChannelAttempts(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 class ChannelOrderView(msgspec.Struct, frozen=True, kw_only=True):
     """One order at one channel; amounts in minor units.
 
-    ``state`` is 'open' (not determined), 'paid', 'failed', 'closed', 'not_received', or 'paid_late'
-    (after it had been given up, so that it goes back). ``code_url`` is what the payer has to scan.
+    ``state`` is 'open' (not determined), 'paid', 'failed', 'closed', 'not_received', 'paid_late'
+    (after it had been given up, so that it goes back), or 'replaced' (a refund that failed and is
+    sent by a later one). ``code_url`` is what the payer has to scan.
     """
 
     order_id: str

@@ -43,6 +43,7 @@ __all__ = (
     "RefundPayment",
     "RefundSource",
     "ResolveDispute",
+    "RetryRefund",
     "ReversePayment",
     "ReviewPayment",
     "Verification",
@@ -232,10 +233,10 @@ class PaymentStep(msgspec.Struct, frozen=True, kw_only=True):
 class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A payment as it stands.
 
-    ``payer`` is the account of the first source, or ``channel:<name>``. ``captured_minor`` has
-    reached the payee, out of which the payee gave ``fee_minor`` and ``splits``; ``refunded_minor``
-    of it went back. Fields that say nothing are left out, as all of the last ones are for a plain
-    payment from one account.
+    ``payer`` is the account of the first source, or ``channel:<name>``; just ``channel`` while none
+    was named or chosen, which is so in review only. ``captured_minor`` has reached the payee, out
+    of which the payee gave ``fee_minor`` and ``splits``; ``refunded_minor`` of it went back. Fields
+    that say nothing are left out, as all of the last ones are for a plain payment from one account.
     """
 
     payment_id: str
@@ -348,6 +349,17 @@ class ReversePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     request_id: RequestId
     payment_id: PaymentId
     reason: _Reason
+
+
+class RetryRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let the channel try again to send its part of a refund, which it had refused for good.
+
+    Nothing else of the refund changes: its money waits with the bank since it was asked for.
+    """
+
+    request_id: RequestId
+    payment_id: PaymentId
+    refund_id: Identifier
 
 
 class GetPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from actors.channels.attempts import (
 from actors.channels.channel import Outcome, Pending, Succeeded
 from actors.channels.desk import ChannelDesk, desk_of
 from actors.channels.endings import Endings
-from actors.channels.exchange import ask_about_pay, observe_end, observe_pay
+from actors.channels.exchange import ask_about_pay, observe_end, observe_pay, time_left_s
 from actors.channels.orders import (
     DEAD,
     ORDERS,
@@ -46,6 +46,8 @@ __all__ = ("AttemptActor",)
 _Ways = Plan | tuple[Plan, ...]
 
 _WAIT = Pending()
+# The least that a closing gets which follows a refusal in the same turn.
+_CLOSE_WITHIN_S = 1.0
 
 
 class AttemptActor(EntityActor):
@@ -106,7 +108,7 @@ class AttemptActor(EntityActor):
             raise ChannelUnavailable(f"this node has no way to {order.channel}")
         if order.state == "open":
             return await self._work(record, case)
-        outcome = await ask_about_pay(self._desk, order, "query")
+        outcome = await ask_about_pay(self._desk, order, "query", case.deadline_ms)
         if isinstance(outcome, Succeeded):
             return await self._succeeded(record, outcome, case)
         return Plan(answer=order_outcome(order, type(outcome).__name__.lower()))
@@ -145,19 +147,26 @@ class AttemptActor(EntityActor):
         now = self.context.clock.now()
         if next_pay_step(record.state, now) == "decide_close":
             return await self._endings.plans(case, record, close_decided(record.state, now), _WAIT)
-        turn, outcome = await self._step(record.state, first=first)
-        if turn.verdict == "wait" and next_pay_step(turn.order, now) == "close":
-            turn, outcome = await self._step(turn.order)
+        turn, outcome = await self._step(record.state, case, first=first)
+        if (
+            turn.verdict == "wait"
+            and next_pay_step(turn.order, now) == "close"
+            # With less, it is left to a turn of its own: this one must be committed.
+            and time_left_s(self._desk, turn.order, case.deadline_ms) >= _CLOSE_WITHIN_S
+        ):
+            turn, outcome = await self._step(turn.order, case)
         at_once = not record.state.sent and turn.order.observed
         if turn.verdict != "wait" and not at_once:
             observe_end(self._desk, turn.order, outcome)
         return await self._endings.plans(case, record, turn, outcome)
 
-    async def _step(self, order: ChannelOrder, *, first: bool = False) -> tuple[Turn, Outcome]:
+    async def _step(
+        self, order: ChannelOrder, case: Case, *, first: bool = False
+    ) -> tuple[Turn, Outcome]:
         clock = self.context.clock
         step = next_pay_step(order, clock.now())
         began_s = clock.monotonic_s()
-        outcome = await ask_about_pay(self._desk, order, step)
+        outcome = await ask_about_pay(self._desk, order, step, case.deadline_ms)
         if step == "pay" and not order.sent:
             latency_s = clock.monotonic_s() - began_s
             observed = observe_pay(self._desk, order, outcome, latency_s)

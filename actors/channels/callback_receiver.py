@@ -6,6 +6,7 @@ again by itself, so nothing here is kept or tried twice.
 
 import logging
 
+import anyio
 from aiohttp import web
 
 from actors.channels.attempts import PAY_KIND, REFUND_KIND
@@ -55,9 +56,11 @@ class CallbackReceiver:
                 _log.info("callbacks on %s port %s", config.callbacks_host, config.callbacks_port)
                 await _forever(self._parts)
             finally:
-                await runner.cleanup()
+                with anyio.CancelScope(shield=True):
+                    await runner.cleanup()
         finally:
-            await self._desk.close()
+            with anyio.CancelScope(shield=True):
+                await self._desk.close()
 
     async def _receive(self, request: web.Request) -> web.Response:
         channel = self._desk.channel(request.match_info["channel"])

@@ -115,16 +115,47 @@ class ChannelFunding:
         Raise :class:`~schemas.errors.InvalidState` when the channel has not paid, or takes no
         refund of it any more.
         """
-        paid = await self._paid_order(payment_id)
-        channel = self._desk.channel(paid.channel)
-        if channel is None:
-            raise ChannelUnavailable(f"this node has no way to {paid.channel}")
-        await self._check_refundable(channel, paid, now)
+        paid, channel = await self._refundable(payment_id, now)
         _, part = new_refund(
             app=app, paid=paid, channel=channel, amount_minor=amount_minor, refund_id=refund_id,
             reason=_REFUND_REASON, now=now, ids=ids,
         )  # fmt: skip
         return RefundLeg(credit_to=suspense_account(paid.channel), after=part)
+
+    async def resend(
+        self, *, app: str, payment_id: str, refund_id: str, now: datetime, ids: IdFactory
+    ) -> Part:
+        """Write a new refund, under a number of its own, in the place of the one that failed.
+
+        The channel has the old number down as refused, and would only say so again. No money moves:
+        it stands in suspense since the refund was made.
+        """
+        found = await ORDERS.search(self._store, Where("payment_id", "=", payment_id))
+        failed = [
+            one for one in found if one.state.refund_id == refund_id and one.state.state == "failed"
+        ]
+        if not failed:
+            raise InvalidState(
+                f"no channel has refused the refund {refund_id!r}", field="refund_id"
+            )
+        (old,) = failed
+        paid, channel = await self._refundable(payment_id, now)
+        _, part = new_refund(
+            app=app, paid=paid, channel=channel, amount_minor=old.state.amount_minor,
+            refund_id=refund_id, reason=_REFUND_REASON, now=now, ids=ids,
+        )  # fmt: skip
+        replaced = msgspec.structs.replace(old.state, state="replaced")
+        change = RecordChange(ORDERS, old.key, old.version, old.app, replaced)
+        return merge(part, Part(also=(change,)))
+
+    async def _refundable(self, payment_id: str, now: datetime) -> tuple[ChannelOrder, Channel]:
+        """Return the order that was paid and its channel, which takes one more refund of it."""
+        paid = await self._paid_order(payment_id)
+        channel = self._desk.channel(paid.channel)
+        if channel is None:
+            raise ChannelUnavailable(f"this node has no way to {paid.channel}")
+        await self._check_refundable(channel, paid, now)
+        return paid, channel
 
     async def _paid_order(self, payment_id: str) -> ChannelOrder:
         record = await PAYMENTS.load(self._store, payment_id)

@@ -13,15 +13,39 @@ from actors.channels.desk import ChannelDesk
 from actors.channels.orders import ChannelOrder, pay_order, refund_order
 from actors.channels.router_port import Observation
 
-__all__ = ("ask_about_pay", "ask_about_refund", "observe_end", "observe_pay")
+__all__ = (
+    "COMMIT_WITHIN_S",
+    "ask_about_pay",
+    "ask_about_refund",
+    "observe_end",
+    "observe_pay",
+    "time_left_s",
+)
+
+# What is kept of the time of a turn for its commit: a hundred times what one takes as a rule.
+COMMIT_WITHIN_S = 1.5
 
 
-async def ask_about_pay(desk: ChannelDesk, order: ChannelOrder, step: PayStep) -> Outcome:
-    """Take one step of an attempt; a channel that this node cannot reach is as silent as any."""
+def time_left_s(desk: ChannelDesk, order: ChannelOrder, deadline_ms: int) -> float:
+    """Return how long an exchange may take: as configured, and with time left for the commit."""
+    left_s = (deadline_ms - desk.clock.now_ms()) / 1000 - COMMIT_WITHIN_S
+    return min(desk.timeout_s(order.channel), left_s)
+
+
+async def ask_about_pay(
+    desk: ChannelDesk, order: ChannelOrder, step: PayStep, deadline_ms: int
+) -> Outcome:
+    """Take one step of an attempt; a channel that this node cannot reach is as silent as any.
+
+    What is not committed by ``deadline_ms`` was for nothing, so it is not waited for that long.
+    """
     channel = desk.channel(order.channel)
     if channel is None:
         return Unknown(reason=f"this node has no way to {order.channel}")
-    outcome = await _pay_step(channel, order, step, desk.timeout_s(order.channel))
+    timeout_s = time_left_s(desk, order, deadline_ms)
+    if timeout_s <= 0:
+        return Unknown(reason="no time was left to ask")
+    outcome = await _pay_step(channel, order, step, timeout_s)
     desk.count(outcome)
     return outcome
 
@@ -41,12 +65,16 @@ async def _pay_step(
             raise AssertionError("that a closing is begun is not asked of the channel")
 
 
-async def ask_about_refund(desk: ChannelDesk, order: ChannelOrder, step: RefundStep) -> Outcome:
-    """Take one step of a refund."""
+async def ask_about_refund(
+    desk: ChannelDesk, order: ChannelOrder, step: RefundStep, deadline_ms: int
+) -> Outcome:
+    """Take one step of a refund, within the same bounds."""
     channel = desk.channel(order.channel)
     if channel is None:
         return Unknown(reason=f"this node has no way to {order.channel}")
-    asked, timeout_s = refund_order(order), desk.timeout_s(order.channel)
+    asked, timeout_s = refund_order(order), time_left_s(desk, order, deadline_ms)
+    if timeout_s <= 0:
+        return Unknown(reason="no time was left to ask")
     if step == "refund":
         outcome = await channel.refund(asked, timeout_s)
     else:

@@ -35,8 +35,11 @@ __all__ = (
 # Of an attempt: 'open' is not determined. 'paid' served its payment. 'failed' was refused for good,
 # 'closed' confirmed as closed, 'not_received' unknown to the channel after its own deadline: these
 # three are dead, and only a channel that breaks its word moves one of them, to 'paid_late', which
-# is given back. Of a refund: 'open', 'paid' (the payer has it), 'failed' (a person has to look).
-OrderState = Literal["open", "paid", "failed", "closed", "not_received", "paid_late"]
+# is given back. Of a refund: 'open', 'paid' (the payer has it), 'failed' (a person has to look),
+# 'replaced' (it had failed, and a later refund sends its money).
+OrderState = Literal[
+    "open", "paid", "failed", "closed", "not_received", "paid_late", "replaced",
+]  # fmt: skip
 
 DEAD = frozenset({"failed", "closed", "not_received"})
 TOOK_MONEY = frozenset({"paid", "paid_late"})
@@ -50,8 +53,8 @@ class ChannelOrder(msgspec.Struct, frozen=True, kw_only=True):
     the order is to be closed, ``last_step`` what was asked last, ``observed`` whether the router
     was told, ``payers_no`` whether a refusal was the payer's own. ``close_undoes`` tells that
     closing undoes a payment, ``close_decided`` that this was begun and may have been sent. The
-    fields with ``pay_`` and
-    ``refund_id``, the payment's own refund, are for refunds; that of a late payment has none.
+    fields with ``pay_`` and ``refund_id``, the payment's own refund, are for refunds; that of a
+    late payment has none.
     """
 
     order_id: str

@@ -69,7 +69,7 @@ class RefundActor(EntityActor):
 
     async def _work(self, order: ChannelOrder, case: Case) -> Plan:
         step = next_refund_step(order)
-        outcome = await ask_about_refund(self._desk, order, step)
+        outcome = await ask_about_refund(self._desk, order, step, case.deadline_ms)
         turn = after_refund(order, step, outcome, self.context.clock.now())
         return await self._plan(case, turn, outcome)
 

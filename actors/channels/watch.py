@@ -53,7 +53,7 @@ class Watch:
         overdue_since = parts.clock.now() - timedelta(seconds=OVERDUE_S)
         found = await ORDERS.search(
             parts.store,
-            Where("state", "=", "open"),
+            # Set for open orders alone.
             Where("next_at", "<=", overdue_since),
             order_by=("next_at",),
             limit=SWEEP_MAX,

@@ -15,7 +15,7 @@ from actors.entity.plan import Case, Plan
 from actors.entity.record import Record, RecordTable
 from kernel.actor import Actor, ActorContext, BoundHandler, Delivery
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE
-from schemas.change import Alternative, Change, Event, TimerFired
+from schemas.change import Alternative, Change, Event, Fact, TimerFired
 from schemas.errors import ErrorBody, Rejected, StaleOwner
 from schemas.ledger import Moves, encode_moves
 from schemas.subjects import OPERATOR_APP
@@ -170,7 +170,7 @@ class EntityActor(Actor):
         return app in (record.app, OPERATOR_APP)
 
     def _alternative(self, case: Case, plan: Plan) -> Alternative:
-        facts = list(plan.facts)
+        facts: list[Fact] = []
         if plan.state is not None:
             if self.table is None:
                 raise TypeError(f"{self.kind} has no table for a state")
@@ -179,6 +179,10 @@ class EntityActor(Actor):
                 key, version, app = plan.key, 0, case.app
             facts.append(self.table.fact(key, version + 1, app, plan.state))
         facts += [one.table.fact(one.key, one.version + 1, one.app, one.state) for one in plan.also]
+        # Rows are written in this order, and those with a version come first. Who decided on an old
+        # state is told so, and decides again, before a row that is only ever added, such as the
+        # choice of an attempt with the same number, is a broken key that nobody can mend.
+        facts += plan.facts
         return Alternative(
             encode_moves(_explained(plan.moves, case.type)),
             tuple(facts),

@@ -6,12 +6,12 @@ from actors.entity import Part, Plan, merge
 from actors.payments.desk import PaymentDesk
 from actors.payments.funding import LegRequest
 from actors.payments.lifecycle import Step, status_after
-from actors.payments.moves import HOLD_PURPOSE, PURPOSE_FUND, exactly, steps
+from actors.payments.moves import HOLD_PURPOSE, steps
 from actors.payments.progress import EXPIRE_TYPE, timers_of
 from actors.payments.records import CAPTURES_MAX, LegState, PaymentState
 from actors.payments.turn import Turn
 from actors.payments.views import advanced, public_payment, told
-from schemas.errors import InsufficientFunds, InvalidState, LimitExceeded
+from schemas.errors import InsufficientFunds, LimitExceeded
 from schemas.ledger import CaptureStep, ReleaseStep
 
 __all__ = ("capture", "release")
@@ -80,7 +80,7 @@ async def _take(
             parts.append(steps(_capture_step(state, leg, share, ends=ends)))
             legs.append(_captured(leg, share, 0 if ends else leg.held_minor - share))
         else:
-            drawn, part = await _draw(desk, turn, state, leg, share)
+            drawn, part = await _draw(desk, turn, state, leg, share, ends=ends)
             parts.append(part)
             legs.append(drawn)
     return tuple(legs), merge(*parts)
@@ -99,18 +99,9 @@ def _captured(leg: LegState, share: int, held_minor: int) -> LegState:
 
 
 async def _draw(
-    desk: PaymentDesk, turn: Turn, state: PaymentState, leg: LegState, share: int
+    desk: PaymentDesk, turn: Turn, state: PaymentState, leg: LegState, share: int, *, ends: bool
 ) -> tuple[LegState, Part]:
-    """Draw what was held of a credit line: by the quote, for which a part of it will not do.
-
-    The quote is judged by the time of the authorisation, when the customer gave consent to it.
-    """
-    if share != leg.held_minor:
-        raise InvalidState(
-            f"source {leg.paid.number} is credit, which is captured in one piece of"
-            f" {leg.held_minor} minor units",
-            field="amount_minor",
-        )
+    """Take a share of what a source holds that has a part in each capture, such as a new plan."""
     drawn = await desk.sources[leg.paid.type].pay(
         LegRequest(
             app=turn.app,
@@ -122,15 +113,16 @@ async def _draw(
             source=leg.source,
             amount_minor=share,
             total_minor=state.amount_minor,
-            now=state.created_at,
+            now=turn.now,
             ids=turn.ids,
             strict=True,
         )
     )
-    moved = exactly(drawn.pay_from, state.payee, share, PURPOSE_FUND, owner=drawn.owner)
-    taken = _captured(leg, share, 0)
+    taken = _captured(leg, share, 0 if ends else leg.held_minor - share)
     paid = msgspec.structs.replace(
-        taken.paid, record=drawn.record, charged_minor=drawn.charged_minor
-    )  # fmt: skip
-    part = merge(steps(release(leg.paid.hold_id)), drawn.before, steps(moved))
+        taken.paid,
+        record=drawn.record,
+        charged_minor=taken.paid.charged_minor + drawn.charged_minor,
+    )
+    part = merge(drawn.before, steps(_capture_step(state, leg, share, ends=ends)))
     return msgspec.structs.replace(taken, paid=paid), part

@@ -16,12 +16,13 @@ from actors.payments.authority import (
     given,
 )
 from actors.payments.desk import PaymentDesk
-from actors.payments.funding import Leg
+from actors.payments.funding import Leg, ReservingFunding
 from actors.payments.funding_plan import (
     FundedLeg,
     Wanted,
     check_funding,
     funding_variants,
+    leg_request,
     plan_legs,
 )
 from actors.payments.moves import ESCROW, HOLD_PURPOSE, PURPOSE_FUND, exactly, steps
@@ -46,7 +47,7 @@ from schemas.risk import RiskFacts
 
 __all__ = ("CHANNEL_PAYER", "Creation", "create_payment", "payer_of")
 
-# Whom a payment is called after that a channel is to pay, before one was chosen.
+# Whom a payment is called after that a channel is to pay; its name follows once there is one.
 CHANNEL_PAYER = "channel"
 # What follows the name of a channel in that of the account from which it pays.
 _SUSPENSE = ":suspense"
@@ -235,26 +236,38 @@ class _Draft:
     async def _hold(
         self, state: PaymentState, legs: Sequence[FundedLeg]
     ) -> tuple[PaymentState, Part]:
-        """Return what holds the amounts of the legs; nothing else of them happens yet."""
+        """Return what holds the amounts of the legs, and what a source keeps for its captures."""
         held: list[LegState] = []
-        placed: list[PlaceStep] = []
+        parts: list[Part] = []
         for one in legs:
             assert one.leg is not None, "only a channel's leg comes later"
             paid = one.state.paid
+            leg = await self._reserved(one, one.leg)
             hold_id = self._case.ids.new("hold")
             amount = paid.amount_minor
-            placed.append(
-                PlaceStep(
-                    hold_id, paid.account_id, amount, CNY, self._case.now,
-                    owner=one.leg.owner, payee=state.payee, purpose=HOLD_PURPOSE,
-                    reference=state.payment_id, expires_at=state.expires_at,
-                    fields=(self._payer_field, "payee"),
-                )
+            placed = PlaceStep(
+                hold_id, leg.pay_from, amount, CNY, self._case.now,
+                owner=leg.owner, payee=state.payee, purpose=HOLD_PURPOSE,
+                reference=state.payment_id, expires_at=state.expires_at,
+                fields=(self._payer_field, "payee"),
             )  # fmt: skip
+            parts += [leg.before, steps(placed)]
             paid = msgspec.structs.replace(paid, amount_minor=0, hold_id=hold_id, record="{}")
             held.append(LegState(source=one.state.source, paid=paid, held_minor=amount))
         state = msgspec.structs.replace(state, legs=tuple(held), place="holds")
-        return state, steps(*placed)
+        return state, merge(*parts)
+
+    async def _reserved(self, one: FundedLeg, leg: Leg) -> Leg:
+        """Return the leg of an authorisation: what it gives comes with the captures."""
+        paid = one.state.paid
+        source = self._desk.sources[paid.type]
+        if not isinstance(source, ReservingFunding):
+            return msgspec.structs.replace(leg, before=Part())
+        return await source.reserve(
+            leg_request(
+                self.wanted(), paid.number, one.state.source, paid.amount_minor, strict=True
+            )
+        )
 
     async def _counted(
         self, legs: Sequence[FundedLeg]
@@ -293,6 +306,8 @@ def _payer(legs: Sequence[FundedLeg]) -> str:
     """Return whom the payment's row calls its payer: the first who pays with money of his own."""
     own = [one for one in legs if one.state.paid.type not in _NOT_OWN_MONEY]
     first = own[0] if own else legs[0]
-    if first.leg is None:
-        return CHANNEL_PAYER
-    return payer_of(first.leg)
+    if first.leg is not None:
+        return payer_of(first.leg)
+    source = first.state.source
+    assert isinstance(source, ChannelSource), "only a channel's leg comes later"
+    return f"{CHANNEL_PAYER}:{source.channel}" if source.channel else CHANNEL_PAYER

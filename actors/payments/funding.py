@@ -6,7 +6,7 @@ it. The payment itself moves the money on, to the payee or into escrow.
 """
 
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -14,7 +14,15 @@ from actors.entity import Part
 from kernel.randomness import IdFactory
 from schemas.funding import FundingSource
 
-__all__ = ("Funding", "Leg", "LegRequest", "PaidLeg", "RefundLeg")
+__all__ = (
+    "Funding",
+    "Leg",
+    "LegRequest",
+    "PaidLeg",
+    "RefundLeg",
+    "ResendingFunding",
+    "ReservingFunding",
+)
 
 
 class LegRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,3 +110,27 @@ class Funding(Protocol):
         whole: bool, now: datetime, ids: IdFactory,
     ) -> RefundLeg:  # fmt: skip
         """Return how ``amount_minor`` of the leg goes back; ``whole`` ends the payment."""
+
+
+@runtime_checkable
+class ReservingFunding(Funding, Protocol):
+    """A source of which an authorisation keeps more than money, such as a customer's consent."""
+
+    async def reserve(self, wanted: LegRequest) -> Leg:
+        """Return what is to be held of ``pay_from``, once ``before`` has happened.
+
+        Each capture is paid by :meth:`pay`, with the method ``authorized`` and what it takes.
+        """
+
+
+@runtime_checkable
+class ResendingFunding(Funding, Protocol):
+    """A source that sends refunds on, which may fail when the money has left the payee already."""
+
+    async def resend(
+        self, *, app: str, payment_id: str, refund_id: str, now: datetime, ids: IdFactory
+    ) -> Part:
+        """Return what sends a refund once more.
+
+        Raise :class:`~schemas.errors.InvalidState` unless it has failed, and nothing sends it now.
+        """

@@ -25,7 +25,14 @@ from schemas.funding import (
     WealthSource,
 )
 
-__all__ = ("FundedLeg", "Wanted", "check_funding", "funding_variants", "plan_legs")
+__all__ = (
+    "FundedLeg",
+    "Wanted",
+    "check_funding",
+    "funding_variants",
+    "leg_request",
+    "plan_legs",
+)
 
 _FIELD = "funding"
 
@@ -133,6 +140,26 @@ async def plan_legs(
     return tuple(legs)
 
 
+def leg_request(
+    wanted: Wanted, number: int, source: FundingSource, amount_minor: int, *, strict: bool
+) -> LegRequest:
+    """Return what the source with this number is asked for."""
+    return LegRequest(
+        app=wanted.app,
+        request_id=wanted.request_id,
+        payment_id=wanted.payment_id,
+        number=number,
+        payee=wanted.payee,
+        method=wanted.method,
+        source=source,
+        amount_minor=amount_minor,
+        total_minor=wanted.total_minor,
+        now=wanted.now,
+        ids=wanted.ids,
+        strict=strict,
+    )
+
+
 async def _leg(
     wanted: Wanted,
     sources: Sources,
@@ -148,22 +175,7 @@ async def _leg(
     if tag == "channel" and not wanted.with_channel:
         paid = PaidLeg(number=number, type=tag, account_id="", amount_minor=0)
         return FundedLeg(state=LegState(source=source, paid=paid, held_minor=asked_minor), leg=None)
-    leg = await funding.pay(
-        LegRequest(
-            app=wanted.app,
-            request_id=wanted.request_id,
-            payment_id=wanted.payment_id,
-            number=number,
-            payee=wanted.payee,
-            method=wanted.method,
-            source=source,
-            amount_minor=asked_minor,
-            total_minor=wanted.total_minor,
-            now=wanted.now,
-            ids=wanted.ids,
-            strict=strict,
-        )
-    )
+    leg = await funding.pay(leg_request(wanted, number, source, asked_minor, strict=strict))
     awaited = tag == "channel"
     paid = PaidLeg(
         number=number,

@@ -47,6 +47,7 @@ Step = Literal[
     "refund_rest",
     "refund_settle",
     "refund_fail",
+    "refund_retry",
     "dispute",
     "release",
     "release_part",
@@ -66,7 +67,7 @@ _MAY_WAIT_FOR_A_CHANNEL = ("partially_refunded", "refunded", "disputed", "voided
 
 # (status, step) → status. `release` gives a disputed payment back the status of one of which
 # nothing was refunded, `release_part` that of one of which a part was. The steps of a channel's
-# refund under way, `refund_settle` and `refund_fail`, leave the status as it is, and so does
+# refund (`refund_settle`, `refund_fail`, `refund_retry`) leave the status as it is, and so does
 # `delay`, by a timer that could not do its work. Who may take a step differs, so what looks alike
 # has several names: `fail` is a channel's, `decline` a person's.
 TRANSITIONS: dict[tuple[str, Step], PaymentStatus] = {
@@ -113,7 +114,7 @@ TRANSITIONS: dict[tuple[str, Step], PaymentStatus] = {
     **{
         (status, step): status
         for status in cast("tuple[PaymentStatus, ...]", _MAY_WAIT_FOR_A_CHANNEL)
-        for step in cast("tuple[Step, ...]", ("refund_settle", "refund_fail"))
+        for step in cast("tuple[Step, ...]", ("refund_settle", "refund_fail", "refund_retry"))
     },
 }
 
@@ -143,6 +144,7 @@ EVENT_NAMES: dict[Step, str] = {
     "refund_rest": "refunded",
     "refund_settle": "refund_settled",
     "refund_fail": "refund_failed",
+    "refund_retry": "refund_retried",
     "dispute": "disputed",
     "release": "dispute_released",
     "release_part": "dispute_released",

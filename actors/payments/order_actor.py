@@ -29,7 +29,7 @@ from actors.payments.progress import (
     timers_of,
 )
 from actors.payments.records import ORDER_STATUS, ORDER_TABLE, LegState, PaymentState
-from actors.payments.refunds import dispute, refund, resolve, reverse
+from actors.payments.refunds import dispute, refund, resolve, retry_refund, reverse
 from actors.payments.reviews import decline, review
 from actors.payments.turn import turn_of
 from actors.payments.views import advanced, public_payment, told
@@ -48,6 +48,7 @@ from schemas.payments import (
     PaymentStatus,
     RefundPayment,
     ResolveDispute,
+    RetryRefund,
     ReversePayment,
     ReviewPayment,
     VoidPayment,
@@ -181,6 +182,11 @@ class PaymentOrderActor(EntityActor):
     async def reverse(self, request: ReversePayment, case: Case) -> Plan:
         """Undo a payment."""
         return await reverse(self._desk, turn_of(case), self._state(case), request)
+
+    @decides("payment.retry_refund", RetryRefund)
+    async def retry_refund(self, request: RetryRefund, case: Case) -> Plan:
+        """Send a refund again that a channel had refused."""
+        return await retry_refund(self._desk, turn_of(case), self._state(case), request)
 
     # Followed up by time.
 

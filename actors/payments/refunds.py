@@ -7,6 +7,7 @@ import msgspec
 from actors.entity import Part, Plan, merge
 from actors.payments.calling_off import call_off
 from actors.payments.desk import PaymentDesk
+from actors.payments.funding import ResendingFunding
 from actors.payments.lifecycle import Step, status_after
 from actors.payments.moves import (
     DISPUTE_PURPOSE,
@@ -26,7 +27,7 @@ from actors.payments.returns import Return, give_to_sources, shares_of_refund
 from actors.payments.turn import Turn
 from actors.payments.views import advanced, public_payment, refund_answer, told
 from actors.settlement.division import give_back
-from schemas.errors import LimitExceeded
+from schemas.errors import LimitExceeded, NotFound
 from schemas.ledger import PlaceStep, ReleaseStep
 from schemas.money import CNY
 from schemas.payments import (
@@ -35,10 +36,11 @@ from schemas.payments import (
     Refund,
     RefundPayment,
     ResolveDispute,
+    RetryRefund,
     ReversePayment,
 )
 
-__all__ = ("dispute", "refund", "resolve", "reverse")
+__all__ = ("dispute", "refund", "resolve", "retry_refund", "reverse")
 
 
 async def refund(
@@ -108,6 +110,26 @@ async def _take_back(
     data = public_payment(after) if step == "reverse" else done
     part = merge(shared.part, returned.part, told(turn, after, step, amount_minor, data))
     return after, done, part
+
+
+async def retry_refund(
+    desk: PaymentDesk, turn: Turn, state: PaymentState, request: RetryRefund
+) -> Plan:
+    """Let the channel send its part of a refund once more; the payee gave it long ago."""
+    refund_id = request.refund_id
+    known = {one.refund.refund_id: one for one in state.refunds}
+    if refund_id not in known:
+        raise NotFound(f"refund {refund_id!r} does not exist", field="refund_id")
+    channel = desk.sources["channel"]
+    assert isinstance(channel, ResendingFunding), "only what can be sent again can fail"
+    sent = await channel.resend(
+        app=turn.app, payment_id=state.payment_id, refund_id=refund_id, now=turn.now, ids=turn.ids
+    )
+    again = msgspec.structs.replace(known[refund_id].refund, status="processing", failure=None)
+    known[refund_id] = msgspec.structs.replace(known[refund_id], refund=again)
+    after = advanced(state, "refund_retry", refunds=tuple(known.values()))
+    told_of = told(turn, after, "refund_retry", again.amount_minor, again)
+    return Plan(answer=again, state=after).plus(sent, told_of)
 
 
 def dispute(turn: Turn, state: PaymentState, request: DisputePayment) -> Plan:

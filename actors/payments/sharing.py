@@ -96,7 +96,9 @@ class Sharing:
         if division is None:
             return Shared()
         if state.settled:
-            known = await self._merchants.by_account((state.payee,))
+            # Also of those whom the terms, or the payment's own rule, do not name any more.
+            gave_to = (share.account_id for share in division.shares)
+            known = await self._merchants.by_account((state.payee, *gave_to))
             leg = _leg_of(turn, state, leg_id)
             after, part = settle_refund(division, amount_minor, known[state.payee], known, leg)
             return Shared(division=after, settled=True, part=as_steps(part))

@@ -15,17 +15,17 @@ _PAYMENTS = int(os.environ.get("ZHIHUI_CHANNEL_PAYMENTS", "150"))
 
 @pytest.mark.slow
 @pytest.mark.timeout(max(180, _PAYMENTS // 5))
-@pytest.mark.parametrize("kills", [0, 1])
-async def test_nothing_is_paid_twice_and_nothing_lost(tmp_path: Path, kills: int) -> None:
+async def test_nothing_is_paid_twice_and_nothing_lost(tmp_path: Path) -> None:
     """By the channels' own books each payment was taken once or not at all, also over a crash."""
     said: list[str] = []
     proof = await prove_channels(
         tmp_path,
         payments=_PAYMENTS,
         in_flight=40,
-        kills=kills,
-        order_expires_s=6,
-        quiet_s=6.0,
+        kills=1,
+        order_expires_s=5,
+        # Longer than a channel of this profile takes to break its word.
+        quiet_s=3.0,
         report=said.append,
     )
     assert proof.ok, (proof, said[-3:])

@@ -9,7 +9,13 @@ import anyio
 import asyncpg
 import pytest
 
+from actors.channels.channel import Failed
 from actors.channels.desk import desk_of
+from actors.customers.keyring import ensure_keyring
+from actors.customers.reference_source import read_reference
+from actors.customers.services import DATA_KEYS_SETTING
+from kernel.clock import SystemClock
+from kernel.randomness import SystemRandomness
 from schemas.errors import (
     Conflict,
     Forbidden,
@@ -32,7 +38,7 @@ pytestmark = pytest.mark.anyio
 
 _CASH = "external:cash"
 _LARGE = 100_000_001
-_READS = ("get", "list")
+_READS = ("get", "list", "plans")
 
 # Payments whose state says something else than escrow, their steps, or sense.
 _DISAGREES = """
@@ -98,6 +104,22 @@ class _Lab:
         )  # fmt: skip
         return account, partner
 
+    async def line(self) -> str:
+        """Return a customer's credit line for instalments."""
+        person = read_reference().people[0]
+        customer = await self.call(
+            "customer.register", name=person.name, id_number=person.id_number, phone=person.phone
+        )
+        line = await self.call(
+            "credit.apply", customer_id=customer["customer_id"], kind="instalment",
+            account_id=await self.account(), limit_minor=1_000_000,
+        )  # fmt: skip
+        await self.call(
+            "credit.grant", by=self.ops, line_id=line["line_id"], limit_minor=1_000_000,
+            decided_by="clerk",
+        )  # fmt: skip
+        return str(line["line_id"])
+
     async def posted(self, *accounts: str) -> list[int]:
         """Return what stands in accounts, those of the bank included."""
         rows = await self.fetch(
@@ -135,11 +157,16 @@ class _Lab:
 
 @pytest.fixture(scope="module")
 async def running(
-    module_nats_server: EmbeddedNats, module_postgres_dsn: str
+    module_nats_server: EmbeddedNats,
+    module_postgres_dsn: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[_Lab]:
     """One node for all tests."""
     nats, dsn = module_nats_server, module_postgres_dsn
-    config = NodeConfig(name="n1", nats_url=nats.url, postgres_dsn=dsn)
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    ensure_keyring(keys, SystemRandomness(), SystemClock().now())
+    settings = {DATA_KEYS_SETTING: str(keys)}
+    config = NodeConfig(name="n1", nats_url=nats.url, postgres_dsn=dsn, settings=settings)
     channel = FakeChannel()
     async with (
         running_node(config) as node,
@@ -147,13 +174,14 @@ async def running(
         Client(app="gym", url=nats.url) as gym,
         Client(app="ops", url=nats.url) as ops,
     ):
-        desk_of(node._parts)._channels = {"wechat": channel}  # type: ignore[dict-item]
+        desk_of(node._parts).use({"wechat": channel})  # type: ignore[dict-item]
         yield _Lab(dsn, channel, shop, gym, ops)
 
 
 @pytest.fixture
 async def lab(running: _Lab) -> AsyncIterator[_Lab]:
     """Every test ends with an audit, and with a look at what the states say."""
+    running.channel.behave()
     yield running
     assert await running.fetch(_DISAGREES) == []
     report = await run_audit(running.dsn)
@@ -217,6 +245,34 @@ async def test_authorised_pay(lab: _Lab) -> None:
     await lab.until(short["payment_id"], "expired")
     account = await lab.shop.accounts.get(payer)
     assert (account.held_minor, account.available_minor) == (0, 9_500)
+
+
+async def test_authorised_credit(lab: _Lab) -> None:
+    """Each capture of a held line is a plan; voids and expiries free it, refunds shrink a plan."""
+    line, payee = await lab.line(), await lab.account()
+
+    async def authorise(**more: Any) -> Any:
+        quote = await lab.call("credit.quote", line_id=line, amount_minor=100_000, terms=3)
+        source = {"type": "credit", "line_id": line, "quote_id": quote["quote_id"]}
+        return await lab.call(
+            "payment.create", payee=payee, amount_minor=100_000, method="authorized",
+            funding=[source], **more,
+        )  # fmt: skip
+
+    named = {"payment_id": (await authorise())["payment_id"]}
+    assert (await lab.call("credit.get", line_id=line))["available_minor"] == 900_000
+    for amount in (30_000, 50_000):
+        await lab.call("payment.capture", **named, amount_minor=amount)
+    await lab.call("payment.void", **named)
+    assert (await lab.call("credit.get", line_id=line))["available_minor"] == 920_000
+    await lab.call("payment.refund", **named, amount_minor=60_000)
+    plans = (await lab.call("credit.plans", line_id=line))["plans"]
+    assert [plan["principal_minor"] for plan in plans] == [30_000, 50_000]
+    assert [plan["outstanding_minor"] for plan in plans] == [20_000, 0]
+    assert await lab.posted(line, payee) == [-20_000, 20_000]
+    short = await authorise(expires_in_s=1)
+    await lab.until(short["payment_id"], "expired")
+    assert (await lab.call("credit.get", line_id=line))["available_minor"] == 980_000
 
 
 async def test_codes_of_all_kinds(lab: _Lab) -> None:
@@ -283,6 +339,38 @@ async def test_a_channel_among_the_sources(lab: _Lab) -> None:
     done = await lab.until(failed["payment_id"], "failed")
     assert done["failure"]["code"] == "ineligible"
     assert await lab.posted(account, "escrow:guaranteed") == [10_000, 0]
+
+
+async def test_a_refund_that_a_channel_refused_is_sent_again(lab: _Lab) -> None:
+    """By the back office, under a new number: what waited in suspense leaves it once."""
+    payee = await lab.account()
+    paid = await lab.call(
+        "payment.create", payee=payee, amount_minor=700,
+        funding=[{"type": "channel", "payer_reference": "open-id"}],
+    )  # fmt: skip
+    assert paid["payer"] == "channel:wechat"
+    await lab.until(paid["payment_id"], "succeeded")
+    sent = len(lab.channel.refunded)
+    lab.channel.refunds = lambda _: Failed(code="GONE", reason="card closed", final=True)
+    back = await lab.call("payment.refund", payment_id=paid["payment_id"])
+    named = {"payment_id": paid["payment_id"], "refund_id": back["refund_id"]}
+
+    async def came_to(event: str) -> None:
+        async def there() -> bool:
+            return (await lab.events(paid["payment_id"]))[-1] == event
+
+        await eventually(there, f"the last event is {event}")
+
+    await came_to("refund_failed")
+    assert await lab.posted(payee, "channel:wechat:suspense") == [0, 700]
+    await _refused(lab.call("payment.retry_refund", **named), Forbidden)
+    lab.channel.behave()
+    again = await lab.call("payment.retry_refund", by=lab.ops, **named)
+    assert again["status"] == "processing"
+    await came_to("refund_settled")
+    assert await lab.posted("channel:wechat:suspense") == [0]
+    assert len(lab.channel.refunded) == sent + 1
+    await _refused(lab.call("payment.retry_refund", by=lab.ops, **named), InvalidState)
 
 
 async def test_a_person_looks_at_large_payments(lab: _Lab) -> None:

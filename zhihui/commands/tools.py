@@ -111,7 +111,7 @@ def bench_routing(
 def bench_channels(
     payments: Annotated[int, typer.Option(min=1, help="Payments to make.")] = 10_000,
     profile: Annotated[str, typer.Option(help="How the channels behave.")] = "worst",
-    in_flight: Annotated[int, typer.Option(min=1, help="Payments under way at a time.")] = 100,
+    in_flight: Annotated[int, typer.Option(min=1, help="Payments under way at a time.")] = 60,
     kills: Annotated[int, typer.Option(min=0, help="How often a node is killed meanwhile.")] = 0,
 ) -> None:
     """Prove that channels neither pay twice nor lose, however they fail.

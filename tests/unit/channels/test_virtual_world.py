@@ -199,3 +199,40 @@ def test_nothing_is_paid_twice_or_lost_whatever_dies(tmp_path: Path, seed: int) 
 def test_one_seed_is_one_history(tmp_path: Path) -> None:
     """The same seed leads through the same crashes to the same end, at the same moment."""
     assert _run(tmp_path / "a", 9) == _run(tmp_path / "b", 9)
+
+
+def test_an_order_without_its_timer_is_not_forgotten(tmp_path: Path) -> None:
+    """An order whose timer is gone, for whatever reason, is driven on by the watch."""
+
+    async def main(clock: VirtualClock, randomness: SeededRandomness) -> list[str]:
+        async with anyio.create_task_group() as tasks:
+            world = World(clock, randomness, tasks)
+            living = ["n1"]
+            # A mood in which the first request gets lost, so that something is left to do.
+            lost = ChannelProfile(timeout_before_ppm=1_000_000)
+            outside = Outside(
+                tmp_path, clock, 1, tasks, lost, lambda: [world.node(one)._parts for one in living]
+            )
+            story = _Story(world, outside)
+            await story.start("n1")
+            caller = Caller(world)
+            await caller.open()
+            opened = await caller.call("account.open", request_id="o1", holder="Shop")
+            await story.pay(caller, opened["account_id"], [1])
+            await clock.sleep(6)
+            timers = world.database.rows("timer")
+            for key in [key for key, row in timers.items() if row["kind"] == "channel"]:
+                del timers[key]
+            outside.profile = ChannelProfile()
+            await clock.sleep(20)
+            assert not story.is_settled()
+            await clock.sleep(200)
+            states = [row["state"] for row in world.rows("channel_order")]
+            tasks.cancel_scope.cancel()
+        outside.books.close()
+        return states
+
+    # Its own time was over by then, so another one pays.
+    first, *others = run_virtual(main, seed=1)
+    assert first in ("failed", "closed", "not_received")
+    assert others == ["paid"]

@@ -22,6 +22,7 @@ from actors.channels.desk import desk_of
 from actors.channels.terms import ChannelTerms
 from actors.payments.lifecycle import EVENT_NAMES, NEW, TRANSITIONS
 from actors.payments.records import PaymentState
+from kernel.memory_store import MemoryStore
 from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, run_virtual
 from tests.simulation.world import Caller, World
@@ -59,12 +60,9 @@ class FakeChannel:
             refund_within_s=365 * 86_400,
             refunds_max=50,
         )
-        self.pays: Callable[[PayOrder], Outcome] = lambda order: Succeeded(
-            channel_reference=f"C{order.reference}", amount_minor=order.amount_minor
-        )
-        self.refunds: Callable[[RefundOrder], Outcome] = lambda order: Succeeded(
-            channel_reference=f"C{order.reference}", amount_minor=order.amount_minor
-        )
+        self.pays: Callable[[PayOrder], Outcome]
+        self.refunds: Callable[[RefundOrder], Outcome]
+        self.behave()
         self.paid: dict[str, int] = {}
         self.refunded: dict[str, int] = {}
 
@@ -104,6 +102,16 @@ class FakeChannel:
             return Succeeded(channel_reference="C", amount_minor=order.amount_minor)
         return NotFound()
 
+    def behave(self) -> None:
+        """Take all payments and refunds from now on."""
+
+        def take(order: PayOrder | RefundOrder) -> Outcome:
+            return Succeeded(
+                channel_reference=f"C{order.reference}", amount_minor=order.amount_minor
+            )
+
+        self.pays = self.refunds = take
+
     def decline(self) -> None:
         """Refuse all payments from now on, for good and for a reason of the payer's."""
         self.pays = lambda _: Failed(code="NO_MONEY", reason="no money", final=True, payer=True)
@@ -115,7 +123,7 @@ class BankLab:
     def __init__(self, world: World) -> None:
         self.world = world
         self._nodes = 1
-        self._channel: FakeChannel | None = None
+        self._channels: tuple[FakeChannel, ...] = ()
         self.shop = Caller(world, "shop")
         self.gym = Caller(world, "gym")
         self.ops = Caller(world, "ops")
@@ -137,8 +145,8 @@ class BankLab:
         await self.world.clock.sleep(max(seconds, 30.0))
         self._nodes += 1
         await self.world.start(f"n{self._nodes}")
-        if self._channel is not None:
-            self.channel(self._channel)
+        if self._channels:
+            self.channel(*self._channels)
         await self.settle()
 
     async def settle(self) -> None:
@@ -209,13 +217,28 @@ class BankLab:
         """Return a payment as it stands."""
         return await self.ask("payment.get", payment_id=payment_id)
 
-    def channel(self, channel: FakeChannel | None = None) -> FakeChannel:
-        """Give the node this one channel."""
-        channel = self._channel = channel or FakeChannel()
+    def channel(self, channel: FakeChannel | None = None, *others: FakeChannel) -> FakeChannel:
+        """Give the node this channel, and as a rule no others; return it."""
+        self._channels = (channel or FakeChannel(), *others)
+        known: list[Channel] = list(self._channels)  # type: ignore[arg-type]
         desk = desk_of(self.world.node(f"n{self._nodes}")._parts)
-        known: Channel = channel  # type: ignore[assignment]
-        desk._channels = {channel.terms.name: known}
-        return channel
+        desk.use({one.terms.name: one for one in known})
+        return self._channels[0]
+
+    def slow_down_a_commit(self, seconds: float) -> None:
+        """Let the next commit take so long."""
+        store = self.world.node(f"n{self._nodes}")._parts.store
+        assert isinstance(store, MemoryStore)
+        usual = store.disturb
+
+        async def disturb(moment: str) -> None:
+            if moment == "commit":
+                store.disturb = usual
+                await self.world.clock.sleep(seconds)
+            if usual is not None:
+                await usual(moment)
+
+        store.disturb = disturb
 
     # What is in the books.
 

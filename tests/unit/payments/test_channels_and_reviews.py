@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.channels.channel import Failed, Pending, Unknown
-from tests.unit.payments.payments_lab import BankLab, play
+from tests.unit.payments.payments_lab import BankLab, FakeChannel, play
 
 _LARGE = 100_000_001
 _SEEN = {"verification": {"factors": ["sms"]}}
@@ -44,7 +45,7 @@ def test_a_channel_pays_a_part(method: str) -> None:
         balances = lab.balances()
         assert (balances["escrow:guaranteed"], balances[account]) == (4_000, 6_000)
         assert _suspense(lab) == 6_000
-        channel.__init__()  # type: ignore[misc]
+        channel.behave()
         await lab.world.clock.sleep(10)
         done = await lab.get(payment_id)
         goal = "succeeded" if method == "quick" else "guaranteed"
@@ -97,6 +98,103 @@ def test_without_a_channel_nothing_is_begun() -> None:
         done = await lab.get(paid["payment_id"])
         assert (done["status"], done["payer"]) == ("succeeded", "channel:wechat")
         assert lab.balances()[account] == 10_000
+
+    play(story)
+
+
+def _payers(lab: BankLab, payment_id: str) -> dict[str, str]:
+    """Return whom each event about a payment, and its row, call the payer."""
+    found = {
+        row["type"]: msgspec.json.decode(row["data"])["payer"]
+        for row in lab.world.rows("event")
+        if row["subject"] == payment_id
+    }
+    (found["row"],) = [
+        row["payer"] for row in lab.world.rows("payment") if row["payment_id"] == payment_id
+    ]
+    return found
+
+
+@pytest.mark.parametrize("method", ["quick", "guaranteed"])
+@pytest.mark.parametrize("named", [None, "wechat"])
+def test_a_channel_is_called_by_its_name(method: str, named: str | None) -> None:
+    """Answer, events, row and list say `channel:<name>`, and none of them an account."""
+
+    async def story(lab: BankLab) -> None:
+        lab.channel()
+        payee = await lab.account()
+        paid = await lab.ask(
+            "payment.create", payee=payee, amount_minor=5_000, method=method,
+            funding=[{"type": "channel", "channel": named, "payer_reference": "open-id"}],
+        )  # fmt: skip
+        await lab.settle()
+        payment_id = paid["payment_id"]
+        goal = "succeeded" if method == "quick" else "guaranteed"
+        assert paid["payer"] == "channel:wechat"
+        assert _payers(lab, payment_id) == dict.fromkeys(
+            ("payment.processing", f"payment.{goal}", "row"), "channel:wechat"
+        )
+        assert (await lab.get(payment_id))["payer"] == "channel:wechat"
+        listed = await lab.ask("payment.list", payer="channel:wechat")
+        assert [one["payment_id"] for one in listed["payments"]] == [payment_id]
+
+    play(story)
+
+
+def test_a_payment_is_called_after_the_channel_that_paid() -> None:
+    """When another one has to step in, the payment has its name from then on."""
+
+    async def story(lab: BankLab) -> None:
+        wechat = lab.channel()
+        wechat.pays = lambda _: Pending()
+        payee = await lab.account()
+        paid = await lab.ask(
+            "payment.create", payee=payee, amount_minor=5_000,
+            funding=[{"type": "channel", "payer_reference": "open-id"}],
+        )  # fmt: skip
+        await lab.settle()
+        wechat.pays = lambda _: Failed(code="BROKEN", reason="maintenance", final=True)
+        lab.channel(wechat, FakeChannel("alipay"))
+        await lab.world.clock.sleep(10)
+        payment_id = paid["payment_id"]
+        assert _payers(lab, payment_id) == {
+            "payment.processing": "channel:wechat",
+            "row": "channel:wechat",
+            "payment.succeeded": "channel:alipay",
+        }
+        assert (await lab.get(payment_id))["payer"] == "channel:alipay"
+        for name, found in (("wechat", []), ("alipay", [payment_id])):
+            listed = await lab.ask("payment.list", payer=f"channel:{name}")
+            assert [one["payment_id"] for one in listed["payments"]] == found
+
+    play(story)
+
+
+@pytest.mark.parametrize(("named", "first"), [("wechat", "channel:wechat"), (None, "channel")])
+def test_in_review_a_channel_has_the_name_that_was_asked_for(named: str | None, first: str) -> None:
+    """While nobody has chosen one, the payer is just a channel; approved, it has a name."""
+
+    async def story(lab: BankLab) -> None:
+        lab.channel()
+        payee = await lab.account()
+        paid = await lab.ask(
+            "payment.create", payee=payee, amount_minor=_LARGE,
+            funding=[{"type": "channel", "channel": named, "payer_reference": "open-id"}],
+            **_SEEN,
+        )  # fmt: skip
+        payment_id = paid["payment_id"]
+        assert (paid["status"], paid["payer"]) == ("in_review", first)
+        decided = await lab.ask(
+            "payment.review", by=lab.ops, payment_id=payment_id, decision="approve", reason="seen"
+        )
+        assert decided["payer"] == "channel:wechat"
+        await lab.settle()
+        assert _payers(lab, payment_id) == {
+            "payment.in_review": first,
+            "row": first,
+            "payment.processing": "channel:wechat",
+            "payment.succeeded": "channel:wechat",
+        }
 
     play(story)
 
@@ -176,6 +274,69 @@ def test_a_refund_waits_for_the_channel(fails: bool) -> None:
         assert lab.balances()[account] == 10_000
 
     play(story)
+
+
+@pytest.mark.parametrize("ended", ["refunded", "voided"])
+def test_the_back_office_sends_a_failed_refund_again(ended: str) -> None:
+    """Under a new number, until the channel takes it: its money waits, and moves once."""
+
+    async def story(lab: BankLab) -> None:
+        channel = lab.channel()
+        account, payee = await lab.account(10_000), await lab.account()
+        method = "quick" if ended == "refunded" else "guaranteed"
+        paid = await _by_channel(lab, account, payee, method=method)
+        payment_id = paid["payment_id"]
+        await lab.settle()
+        channel.refunds = lambda _: Failed(code="GONE", reason="card closed", final=True)
+        operation = "payment.refund" if ended == "refunded" else "payment.void"
+        await lab.ask(operation, payment_id=payment_id)
+        await lab.settle()
+        (failed,) = _told(lab, "payment.refund_failed")
+        retry = {"payment_id": payment_id, "refund_id": failed["refund_id"]}
+        assert await lab.refusal("payment.retry_refund", **retry) == "forbidden"
+        back = await lab.ask("payment.retry_refund", by=lab.ops, **retry)
+        assert (back["status"], "failure" in back) == ("processing", False)
+        # One at a time.
+        again = await lab.refusal("payment.retry_refund", by=lab.ops, **retry)
+        assert again == "invalid_state"
+        await lab.settle()
+        assert _in_suspense(lab) == _suspense(lab) == 6_000
+        channel.behave()
+        await lab.ask("payment.retry_refund", by=lab.ops, **retry)
+        await lab.settle()
+        assert list(channel.refunded.values()) == [6_000]
+        assert _in_suspense(lab) == _suspense(lab) == 0
+        assert lab.balances()[account] == 10_000
+        assert lab.events(payment_id)[-5:] == [
+            "payment.refund_failed", "payment.refund_retried", "payment.refund_failed",
+            "payment.refund_retried", "payment.refund_settled",
+        ]  # fmt: skip
+        (settled,) = _told(lab, "payment.refund_settled")
+        del failed["failure"]
+        assert settled == {**failed, "status": "succeeded"}
+        orders = [row for row in lab.world.rows("channel_order") if row["kind"] == "refund"]
+        assert sorted(row["state"] for row in orders) == ["paid", "replaced", "replaced"]
+        assert len({row["reference"] for row in orders}) == 3
+        assert (await lab.get(payment_id))["status"] == ended
+        assert await lab.refusal("payment.retry_refund", by=lab.ops, **retry) == "invalid_state"
+        other = {"payment_id": payment_id, "refund_id": "rfd-other"}
+        assert await lab.refusal("payment.retry_refund", by=lab.ops, **other) == "not_found"
+
+    play(story)
+
+
+def _told(lab: BankLab, type_: str) -> list[Any]:
+    """Return what the events of a type carry."""
+    return [
+        msgspec.json.decode(row["data"]) for row in lab.world.rows("event") if row["type"] == type_
+    ]
+
+
+def _in_suspense(lab: BankLab) -> int:
+    """Return what is not determined, as the reconciliation adds it up."""
+    orders = lab.world.rows("channel_order")
+    waits = {("pay", "open"), ("refund", "open"), ("refund", "failed")}
+    return sum(row["amount_minor"] for row in orders if (row["kind"], row["state"]) in waits)
 
 
 def test_guaranteed_money_of_a_channel_is_voided() -> None:

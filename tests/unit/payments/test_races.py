@@ -10,6 +10,9 @@ import pytest
 from tests.unit.payments.payments_lab import BankLab, Refused, play
 
 _MANY = 200
+# So much at once is seen by a person.
+_LARGE = 100_000_001
+_SEEN = {"verification": {"factors": ["sms"]}}
 
 
 async def _at_once(
@@ -198,6 +201,44 @@ def test_a_source_that_was_emptied_is_stepped_in_for() -> None:
         assert await _at_once(lab, pay, 50) == {"succeeded": 50}
         assert lab.balances()[payee] == 15_000
         assert 0 <= lab.balances()[first] < 300
+
+    play(story)
+
+
+def test_what_was_decided_too_early_is_decided_again() -> None:
+    """An approval is still being written when the next one is decided: that one hears of it."""
+
+    async def story(lab: BankLab) -> None:
+        lab.channel()
+        payee = await lab.account()
+        paid = await lab.ask(
+            "payment.create", payee=payee, amount_minor=_LARGE, funding=[{"type": "channel"}],
+            **_SEEN,
+        )  # fmt: skip
+        answers: list[str] = []
+
+        async def approve() -> None:
+            try:
+                decided = await lab.ask(
+                    "payment.review", by=lab.ops, payment_id=paid["payment_id"],
+                    decision="approve", reason="seen",
+                )  # fmt: skip
+            except Refused as refused:
+                answers.append(refused.code)
+            else:
+                answers.append(decided["status"])
+
+        # Longer than the first one waits for its answer, and not than the second one does.
+        lab.slow_down_a_commit(8.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(approve)
+            await lab.world.clock.sleep(4.0)
+            tasks.start_soon(approve)
+        assert sorted(answers) == ["invalid_state", "processing"]
+        assert lab.world.rows("dead_letter") == []
+        await lab.settle()
+        assert (await lab.get(paid["payment_id"]))["status"] == "succeeded"
+        assert len(lab.world.rows("route_choice")) == 1
 
     play(story)
 

@@ -1,5 +1,7 @@
 """Refunds, reversals and disputes of payments to merchants and others."""
 
+from typing import Any
+
 import pytest
 
 from tests.unit.payments.payments_lab import BankLab, play
@@ -103,6 +105,39 @@ def test_a_payment_may_bring_its_own_split() -> None:
                     method=method,
                 )  # fmt: skip
                 assert refused in ("not_found", "invalid_field")
+
+    play(story)
+
+
+@pytest.mark.parametrize("kind", ["plain", "guaranteed", "own"])
+def test_a_participant_gives_back_though_the_terms_changed(kind: str) -> None:
+    """Who is a merchant and got a share has a leg of what he gave back, whoever shares by now."""
+
+    async def story(lab: BankLab) -> None:
+        grower = await lab.merchant()
+        rule = {"shares": [{"type": "ppm", "account_id": grower, "ppm": 500_000}]}
+        terms: dict[str, Any] = {"splits": {"deal": rule}, "default_split": "deal"}
+        payer = await lab.account(100_000)
+        merchant = await lab.merchant(**({} if kind == "own" else terms))
+        ways: dict[str, Any] = {"own": {"split": rule}, "guaranteed": {"method": "guaranteed"}}
+        paid = await lab.pay(payer, merchant, 10_000, **ways.get(kind, {}))
+        named = {"payment_id": paid["payment_id"]}
+        if kind == "guaranteed":
+            await lab.ask("payment.confirm", **named)
+        bank = {"type": "bank", "reference": "card-1"}
+        terms = {"cycle": "T+1", "settle_to": bank, "fee": {"ppm": 5_000}}
+        await lab.ask("merchant.update", merchant_id=merchant, terms=terms)
+        await lab.settle()
+        await lab.ask("payment.refund", **named, amount_minor=4_000)
+        await lab.ask("payment.refund", **named)
+        legs = [row for row in lab.world.rows("settlement_leg") if row["merchant_id"] == grower]
+        assert [(row["kind"], row["net_minor"]) for row in legs] == [
+            ("share", 4_950),
+            ("share_back", -1_980),
+            ("share_back", -2_970),
+        ]
+        assert {row["payment_id"] for row in legs} == {paid["payment_id"]}
+        assert lab.balances()[grower] == 0
 
     play(story)
 
