@@ -39,7 +39,7 @@ from kernel.streams import Streams
 from kernel.throttle import Throttle, ThrottleStatistics
 from kernel.timers import TimerService, TimerStatistics
 from schemas.catalogue import BANK_OPERATIONS
-from schemas.errors import StaleOwner, ZhihuiError
+from schemas.errors import StaleOwner, Unavailable, ZhihuiError
 from schemas.ledger import Moves, encode_moves
 from schemas.subjects import CLUSTER_SUBJECT
 from zhihui.packs import bundled_packs
@@ -54,6 +54,7 @@ __all__ = (
     "HEALTH_INTERVAL_S",
     "MISSES_MAX",
     "SERVICE",
+    "SETTINGS_RETRY_S",
     "NodeConfig",
     "RunningNode",
     "ServiceStatistics",
@@ -75,6 +76,8 @@ FLUSH_S_MAX = 2.0
 HEALTH_INTERVAL_S = 1.0
 # Allocations between two looks at the youngest objects; Python's default is 700.
 GARBAGE_THRESHOLD = 50_000
+# The pause before a node that begins asks again for what it has to know.
+SETTINGS_RETRY_S = 0.2
 # Two misses may be a slow moment of a busy machine; after them the node says it is not ready.
 MISSES_MAX = 2
 
@@ -247,10 +250,9 @@ class RunningNode:
         tasks.start_soon(self.ownership.keep)
         tasks.start_soon(self.relay.run)
         tasks.start_soon(self.timers.run)
-        await self._parts.rules.load()
+        await self._read_settings()
         for service in bank.services(self._parts):
             tasks.start_soon(service)
-        await self.throttle.load(self._store)
         tasks.start_soon(self.throttle.keep, self._store)
         tasks.start_soon(self._bus.watch, HEALTH_INTERVAL_S)
         tasks.start_soon(self._watch_health)
@@ -259,6 +261,18 @@ class RunningNode:
         tasks.start_soon(self.intake.run)
         # The server has our subscriptions when it answers a ping sent after them.
         await self._bus.round_trip_s(HEALTH_INTERVAL_S * 5)
+
+    async def _read_settings(self) -> None:
+        """Return once the rules and the apps' limits were read: nobody should decide by less."""
+        while True:
+            try:
+                await self._parts.rules.load()
+                await self.throttle.load(self._store)
+            except Unavailable as error:
+                _log.warning("the node waits for its settings: %s", error.message)
+                await self._clock.sleep(SETTINGS_RETRY_S)
+            else:
+                return
 
     def _tell_cluster(self) -> None:
         # Only to save the others a second: they look by themselves.

@@ -208,10 +208,8 @@ async def _balance_limit(lab: _Lab) -> dict[str, Any]:
 
 
 async def _limit_exceeded(lab: _Lab) -> dict[str, Any]:
-    given = await lab.client.call(
-        "mandate", "create",
-        {"request_id": "m-1", "account_id": lab.payer, "per_payment_minor": 1},
-    )  # fmt: skip
+    wanted = {"request_id": "m-1", "account_id": lab.payer, "per_payment_minor": 1}
+    given = await lab.client.call("mandate", "create", wanted)
     body = lab.payment(method="seamless", mandate_id=given["mandate_id"], amount_minor=2)
     return await lab.error(_PAY, body)
 
@@ -228,11 +226,8 @@ async def _step_up_required(lab: _Lab) -> dict[str, Any]:
 
 async def _ineligible(lab: _Lab) -> dict[str, Any]:
     # An app may not agree on a fee below the bank's floor.
-    terms = {
-        "cycle": "T+1",
-        "settle_to": {"type": "account", "account_id": lab.payer},
-        "fee": {"ppm": 1},
-    }
+    settle_to = {"type": "account", "account_id": lab.payer}
+    terms = {"cycle": "T+1", "settle_to": settle_to, "fee": {"ppm": 1}}
     body = {"request_id": "s-1", "account_id": lab.payee, "name": "Shop", "terms": terms}
     return await lab.error("zh.v1.shop.merchant.create", json.dumps(body).encode())
 

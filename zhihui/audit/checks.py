@@ -231,11 +231,12 @@ SELECT CASE WHEN number IS NOT NULL AND id IS NOT NULL
         SELECT 'document', concat_ws('/', pack, collection, key), NULL, change_seq, NULL
           FROM zhihui.document
         UNION ALL
-        SELECT 'hold', hold_id, NULL, change_seq, CASE WHEN purpose <> 'dispute' THEN app END
+        SELECT 'hold', hold_id, NULL, change_seq,
+               CASE WHEN purpose <> 'dispute' THEN nullif(app, 'bank') END
           FROM zhihui.hold
         UNION ALL
         SELECT 'step', s.hold_id, s.number, s.change_seq,
-               CASE WHEN h.purpose <> 'dispute' THEN h.app END
+               CASE WHEN h.purpose <> 'dispute' THEN nullif(h.app, 'bank') END
           FROM zhihui.hold_step AS s JOIN zhihui.hold AS h USING (hold_id)
         UNION ALL
         SELECT 'transfer', 'change ' || change_seq, number, change_seq, NULL FROM zhihui.transfer
