@@ -31,7 +31,6 @@ _ADAPTERS = {
     "kernel/_nats_connection.py": "nats-py's connection, behind the port Bus",
     "kernel/nats_bus.py": "the port Bus over NATS",
     "kernel/nats_security.py": "how a connection to NATS proves who it is",
-    "kernel/plugins/object_store.py": "the port ArchiveStore over NATS's object store",
     "kernel/postgres_store.py": "the port Store over Postgres",
     "kernel/_postgres_ownership.py": "its part that owns partitions",
 }
