@@ -97,7 +97,9 @@ class PostgresStore:
     def __init__(self, dsn: str, *, application: str = "zhihui") -> None:
         self._dsn = dsn
         self._application = application
-        self._settings = {"application_name": application}
+        # Everything here is read and written by key. A plan that was made while a table was small
+        # would otherwise walk all of it, batch after batch, until the server has looked anew.
+        self._settings = {"application_name": application, "enable_seqscan": "off"}
         self._writer: asyncpg.Connection[Any] | None = None
         self._commits = 0
         self._commits_failed = 0
