@@ -6,7 +6,8 @@ whoever hosts the pack.
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -14,7 +15,16 @@ import msgspec
 from kernel.clock import Clock
 from schemas.operation import Operation
 
-__all__ = ("Context", "Notice", "Pack", "PackOperation", "Plan", "operation")
+__all__ = (
+    "Context",
+    "Notice",
+    "Pack",
+    "PackOperation",
+    "PackTimer",
+    "Plan",
+    "on_timer",
+    "operation",
+)
 
 D = TypeVar("D", bound=msgspec.Struct)
 
@@ -32,10 +42,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` replaces the identity's document; None leaves it as it is. ``effects`` are what the
     host offers. An operation may return several plans in order of preference:
-    the first whose effects are accepted is committed.
+    the first whose effects are accepted is committed. Nobody waits for the ``result`` of a timer,
+    which may be None.
     """
 
-    result: msgspec.Struct
+    result: msgspec.Struct | None = None
     state: msgspec.Struct | None = None
     effects: tuple[msgspec.Struct, ...] = ()
     notices: tuple[Notice, ...] = ()
@@ -57,6 +68,10 @@ class Context(Protocol):
         """The time."""
 
     @property
+    def now(self) -> datetime:
+        """What the clock says."""
+
+    @property
     def log(self) -> logging.Logger:
         """A logger named after the pack."""
 
@@ -65,7 +80,10 @@ class Context(Protocol):
 
 
 class PackOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """What :func:`operation` remembers of a method."""
+    """What :func:`operation` remembers of a method; ``method`` is its name in the pack.
+
+    An ``internal`` one is in no catalogue: only the pack's own identities reach it.
+    """
 
     verb: str
     collection: str
@@ -76,6 +94,18 @@ class PackOperation(msgspec.Struct, frozen=True, kw_only=True):
     result: Any
     summary: str
     errors: tuple[str, ...]
+    events: tuple[str, ...]
+    method: str
+    internal: bool = False
+
+
+class PackTimer(msgspec.Struct, frozen=True, kw_only=True):
+    """What :func:`on_timer` remembers of a method; ``method`` is its name in the pack."""
+
+    name: str
+    collection: str
+    state: type[msgspec.Struct]
+    body: type[msgspec.Struct]
     events: tuple[str, ...]
     method: str
 
@@ -93,11 +123,13 @@ def operation(
     mutates: bool = True,
     errors: tuple[str, ...] = (),
     events: tuple[str, ...] = (),
+    internal: bool = False,
 ) -> Callable[[_Method], _Method]:
     """Mark a method of a pack as one of its operations.
 
     The method is called with the context, the request and the identity's state or None. The
-    request's type is read from its annotation, the summary from its docstring's first line.
+    request's type is read from its annotation, the summary from its docstring's first line. An
+    ``internal`` operation is for messages between the pack's own identities.
     """
 
     def mark(method: _Method) -> _Method:
@@ -120,6 +152,37 @@ def operation(
             errors=errors,
             events=events,
             method=method.__name__,
+            internal=internal,
+        )
+        return method
+
+    return mark
+
+
+def on_timer(
+    name: str,
+    *,
+    collection: str,
+    state: type[msgspec.Struct],
+    body: type[msgspec.Struct],
+    events: tuple[str, ...] = (),
+) -> Callable[[_Method], _Method]:
+    """Mark a method of a pack as what becomes of its timers in a collection.
+
+    The method is called with the context, the timer's body and the identity's state or None, and
+    returns a plan or several. It may be called again for the same moment; its effect happens once.
+    ``name`` is stored with each timer, so it outlives the version that set it. A collection has
+    one such method for each type of body.
+    """
+
+    def mark(method: _Method) -> _Method:
+        method.__zhihui_timer__ = PackTimer(  # type: ignore[attr-defined]
+            name=name,
+            collection=collection,
+            state=state,
+            body=body,
+            events=events,
+            method=method.__name__,
         )
         return method
 
@@ -127,20 +190,31 @@ def operation(
 
 
 class Pack:
-    """Base of every scenario pack. ``name`` is the service token of its subjects."""
+    """Base of every scenario pack. ``name`` is the service token of its subjects.
+
+    ``granted`` are the capabilities of its manifest, put there by whoever loads the pack. A host
+    looks at them once, before it calls anything else of the pack.
+    """
 
     name: ClassVar[str]
+    granted: frozenset[str] = frozenset()
 
     def pack_operations(self) -> tuple[PackOperation, ...]:
-        """Return the marked methods in the order of their definition."""
-        return tuple(
-            member.__zhihui_operation__
-            for member in vars(type(self)).values()
-            if hasattr(member, "__zhihui_operation__")
-        )
+        """Return the marked methods in the order of their definition, internal ones among them."""
+        return tuple(self._marked("__zhihui_operation__"))
+
+    def pack_timers(self) -> tuple[PackTimer, ...]:
+        """Return the methods for timers in the order of their definition."""
+        return tuple(self._marked("__zhihui_timer__"))
+
+    def _marked(self, mark: str) -> Iterator[Any]:
+        for name, member in vars(type(self)).items():
+            if hasattr(member, mark):
+                # The name in the pack: a function of another module may have one of its own.
+                yield msgspec.structs.replace(getattr(member, mark), method=name)
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return the operations as the public catalogue describes them."""
+        """Return the operations as the public catalogue describes them, but for internal ones."""
         return tuple(
             Operation(
                 service=self.name,
@@ -155,4 +229,5 @@ class Pack:
                 events=marked.events,
             )
             for marked in self.pack_operations()
+            if not marked.internal
         )

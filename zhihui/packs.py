@@ -12,6 +12,7 @@ import msgspec
 
 import plugins
 from kernel.pack import Pack
+from schemas.effects import CAPABILITIES
 
 __all__ = ("bundled_event_data", "bundled_packs")
 
@@ -28,17 +29,28 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     entry: str
+    capabilities: tuple[str, ...] = ()
     events: tuple[_Events, ...] = ()
 
 
 def bundled_packs() -> tuple[Pack, ...]:
-    """Return one instance of each bundled pack, in the order of their names."""
+    """Return one instance of each bundled pack, in the order of their names.
+
+    Each may ask for what its manifest asks for and for nothing else.
+    """
     packs = []
     for folder, manifest in _manifests():
         kind = _load(folder, manifest.entry)
         if not (isinstance(kind, type) and issubclass(kind, Pack)):
             raise TypeError(f"{folder}/plugin.toml: entry {manifest.entry!r} is not a Pack")
-        packs.append(kind())
+        if unknown := set(manifest.capabilities) - CAPABILITIES:
+            raise ValueError(
+                f"{folder}/plugin.toml asks for the capabilities {', '.join(sorted(unknown))}; "
+                f"there are {', '.join(sorted(CAPABILITIES))}"
+            )
+        pack = kind()
+        pack.granted = frozenset(manifest.capabilities)
+        packs.append(pack)
     return tuple(packs)
 
 

@@ -10,29 +10,53 @@ and handles one message at a time. A method decides and returns; it never writes
             ...
             return Plan(state=vehicle_inside, result=session)
 
-A read is marked ``mutates=False`` and returns its result itself.
+A read is marked ``mutates=False`` and returns its result itself. A method marked with
+:func:`on_timer` is called when what a plan scheduled is due.
 """
 
-from kernel.pack import Context, Notice, Pack, Plan, operation
+from kernel.pack import Context, Notice, Pack, Plan, on_timer, operation
+from schemas.effects import (
+    Cancel,
+    CaptureHold,
+    HoldExpired,
+    Pay,
+    PlaceHold,
+    Schedule,
+    Send,
+    Share,
+    VoidHold,
+)
 from schemas.errors import (
+    Ineligible,
     InsufficientFunds,
     InvalidField,
     InvalidState,
+    LimitExceeded,
     NotFound,
     Rejected,
 )
-from schemas.pay import Pay
 
 __all__ = (
+    "Cancel",
+    "CaptureHold",
     "Context",
+    "HoldExpired",
+    "Ineligible",
     "InsufficientFunds",
     "InvalidField",
     "InvalidState",
+    "LimitExceeded",
     "NotFound",
     "Notice",
     "Pack",
     "Pay",
+    "PlaceHold",
     "Plan",
     "Rejected",
+    "Schedule",
+    "Send",
+    "Share",
+    "VoidHold",
+    "on_timer",
     "operation",
 )

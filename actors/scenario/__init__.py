@@ -1,5 +1,7 @@
 """The host of scenario packs: it turns a pack's plans into durable changes."""
 
-from actors.scenario.scenario_actor import DOCUMENT_TABLE, ScenarioActor, scenario_actor_factory
+from actors.scenario.documents import DOCUMENT_TABLE
+from actors.scenario.scenario_actor import ScenarioActor, scenario_actor_factory
+from actors.scenario.served_pack import EffectRefused
 
-__all__ = ("DOCUMENT_TABLE", "ScenarioActor", "scenario_actor_factory")
+__all__ = ("DOCUMENT_TABLE", "EffectRefused", "ScenarioActor", "scenario_actor_factory")

@@ -1,317 +1,353 @@
 """One identity of a scenario pack, such as a vehicle: its state document and its turns."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from actors.digest import request_digest
-from actors.payments.compose import compose_payment
+from actors.holds import HoldRow, fetch_holds
 from actors.payments.profiles import Profiles
+from actors.scenario.composer import EFFECTS_MAX, Composer, Turn, Way, sent_names
+from actors.scenario.documents import (
+    DOCUMENT_BYTES_MAX,
+    READ_AGE_S_MAX,
+    Document,
+    PackContext,
+    Reader,
+    document_fact,
+    load_document,
+)
+from actors.scenario.served_pack import ServedPack
 from kernel.actor import Actor, ActorContext, BoundHandler, Delivery
-from kernel.clock import Clock
-from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE, FactTable
-from kernel.pack import Pack, PackOperation, Plan
+from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE
+from kernel.pack import Pack, PackOperation, PackTimer, Plan
 from kernel.store import Store
-from schemas.change import Alternative, Change, Event, Fact
-from schemas.errors import Rejected, ZhihuiError
-from schemas.ledger import Moves, encode_moves
-from schemas.pay import Pay
+from schemas.change import Change, TimerFired
+from schemas.effects import HoldExpired, Pay, PlaceHold
+from schemas.errors import (
+    LimitExceeded,
+    Rejected,
+    RiskDeclined,
+    StepUpRequired,
+    ZhihuiError,
+)
 from schemas.risk import RISK_CHECK_TYPE, RISK_KIND, RiskCheck, RiskFacts
 
 __all__ = (
     "DOCUMENT_BYTES_MAX",
-    "DOCUMENT_TABLE",
     "EFFECTS_MAX",
     "READ_AGE_S_MAX",
-    "READ_DOCUMENTS_MAX",
     "ScenarioActor",
     "scenario_actor_factory",
 )
 
-DOCUMENT_TABLE = FactTable(
-    "document",
-    ("pack", "collection", "key", "version", "body"),
-    ("text", "text", "text", "bigint", "text"),
-    versioned=True,
-    key=("pack", "collection", "key"),
-)
+# As long as a caller may wait. What is later than that comes by its timer.
+_TELL_MS = 30_000
 
-# More than any plan of a sound pack holds, few enough for one frame.
-EFFECTS_MAX = 64
-# A document travels with every change of its identity.
-DOCUMENT_BYTES_MAX = 64 * 1024
-
-# A new tariff of a lot shows after this, seconds.
-READ_AGE_S_MAX = 1.0
-READ_DOCUMENTS_MAX = 10_000
-
-_json = msgspec.json.Encoder()
 _bytes_decoder = msgspec.msgpack.Decoder(bytes)
+_decode_fired = msgspec.msgpack.Decoder(TimerFired).decode
 
+# What the risk rules answer, beside the review of a payment that somebody waits for.
+_NOT_CONSENTED = (RiskDeclined, StepUpRequired, LimitExceeded)
 
-def _document_key(app: str, key: str) -> str:
-    """Return the key under which an app's document is kept: one backend never sees another's."""
-    return f"{app}/{key}"
-
-
-class _Reader:
-    """Other identities' documents, as committed at most :data:`READ_AGE_S_MAX` ago.
-
-    Thousands of vehicles read the same few lots; without this each entry would cost a query.
-    """
-
-    def __init__(self, pack: str, store: Store) -> None:
-        self._pack = pack
-        self._store = store
-        self._kept: dict[tuple[str, str], tuple[float, Any]] = {}
-
-    async def read(self, collection: str, key: str, state: type[Any], now_s: float) -> Any:
-        kept = self._kept.get((collection, key))
-        if kept is not None and kept[0] > now_s:
-            return kept[1]
-        found = await self._store.load_document(self._pack, collection, key)
-        # What is not there is not kept: it may be made at any moment, and then it is wanted.
-        if found is None:
-            return None
-        document = msgspec.json.decode(found[1], type=state)
-        if len(self._kept) >= READ_DOCUMENTS_MAX:
-            self._kept.clear()
-        self._kept[collection, key] = (now_s + READ_AGE_S_MAX, document)
-        return document
-
-
-class _Context:
-    """See :class:`kernel.pack.Context`."""
-
-    def __init__(
-        self, app: str, request_id: str, clock: Clock, log: logging.Logger, reader: _Reader
-    ) -> None:
-        self.app = app
-        self.request_id = request_id
-        self.clock = clock
-        self.log = log
-        self._reader = reader
-
-    async def read(self, collection: str, key: str, state: type[Any]) -> Any:
-        """Return another identity's document as committed a moment ago, or None."""
-        return await self._reader.read(
-            collection, _document_key(self.app, key), state, self.clock.monotonic_s()
-        )
-
-
-class _Document:
-    """A state with the version under which it is stored; 0 when it is not yet."""
-
-    __slots__ = ("state", "version")
-
-    def __init__(self, version: int, state: msgspec.Struct | None) -> None:
-        self.version = version
-        self.state = state
+# A method of the pack with its message; what is missing is the state.
+_Call = Callable[[Any], Awaitable[Any]]
 
 
 class ScenarioActor(Actor):
-    """Run a pack's operations for one key, one message at a time."""
+    """Run a pack's operations and timers for one key, one message at a time."""
 
     def __init__(
         self,
         context: ActorContext,
         *,
-        pack: Pack,
-        handlers: Mapping[str, tuple[PackOperation, Callable[[msgspec.Raw], Any]]],
+        served: ServedPack,
         store: Store,
-        reader: _Reader,
+        reader: Reader,
         profiles: Profiles,
     ) -> None:
         super().__init__(context)
-        self._profiles = profiles
-        self._reader = reader
-        self._pack = pack
-        self._handlers = handlers
+        self._served = served
         self._store = store
-        self._documents: dict[tuple[str, str], _Document] = {}
+        self._reader = reader
+        self._profiles = profiles
+        self._documents: dict[tuple[str, str], Document] = {}
 
     def handler(self, type_: str) -> BoundHandler | None:
-        """Return the pack's operation of that name, or None."""
-        known = self._handlers.get(type_)
-        if known is None:
-            return None
-        operation, decode = known
-        return decode, partial(self._operate, operation)
+        """Return how the pack takes a message of that name, or None."""
+        served = self._served
+        known = served.requests.get(type_)
+        if known is not None:
+            return known[1], partial(self._request, known[0])
+        if type_ == served.expired_type:
+            return _decode_fired, self._expired
+        receiver = served.sent_to(type_)
+        if receiver is not None:
+            return _decode_fired, partial(self._sent, receiver)
+        timer = served.timer_of(type_)
+        if timer is not None:
+            return _decode_fired, partial(self._fired, timer)
+        return None
 
-    async def _operate(
+    # What may come.
+
+    async def _request(
         self, operation: PackOperation, message: Any, delivery: Delivery
     ) -> msgspec.Struct | bytes:
-        app = delivery.envelope.app
-        document = await self._document(app, operation)
-        context = _Context(
-            app,
-            message.request_id if operation.mutates else "",
-            self.context.clock,
-            self.context.log,
-            self._reader,
-        )
-        method = getattr(self._pack, operation.method)
+        envelope = delivery.envelope
         if not operation.mutates:
+            document = await self._document(envelope.app, operation.collection, operation.state)
+            context = self._context(envelope.app, "")
+            method = getattr(self._served.pack, operation.method)
             result: msgspec.Struct = await method(context, message, document.state)
             return result
-        plans: tuple[Plan, ...] = ()
+        turn = Turn(
+            app=envelope.app,
+            request_id=message.request_id,
+            operation=envelope.type,
+            digest=request_digest(envelope.type, envelope.body),
+            collection=operation.collection,
+            state=operation.state,
+        )
+        return await self._commit(turn, self._call(operation, turn, message), delivery)
+
+    async def _sent(self, operation: PackOperation, fired: TimerFired, delivery: Delivery) -> bytes:
+        """Take what another identity sent, whether it came by itself or by its timer."""
+        carried = self._served.opened(fired)
+        message = msgspec.msgpack.decode(carried.body, type=operation.request)
+        turn = self._turn_of(
+            f"~send.{carried.origin}", operation.collection, operation.state, delivery,
+            received=fired.timer_id,
+        )  # fmt: skip
+        if "request_id" in operation.request.__struct_fields__:
+            message = msgspec.structs.replace(message, request_id=turn.request_id)
+        return await self._commit_alone(turn, self._call(operation, turn, message), delivery)
+
+    async def _fired(self, timer: PackTimer, fired: TimerFired, delivery: Delivery) -> bytes:
+        """Do what was scheduled."""
+        carried = self._served.opened(fired)
+        body = msgspec.msgpack.decode(carried.body, type=timer.body)
+        request_id = f"~timer.{carried.origin}.{fired.due_at_ms}"
+        turn = self._turn_of(request_id, timer.collection, timer.state, delivery)
+        return await self._commit_alone(turn, self._call(timer, turn, body), delivery)
+
+    async def _expired(self, fired: TimerFired, delivery: Delivery) -> bytes:
+        """Give back what is left of a hold, with what the pack says to it."""
+        carried = self._served.opened(fired)
+        timer = self._served.expiry(carried.collection)
+        # Without such a method there is no state either, and none is looked for.
+        state = msgspec.Struct if timer is None else timer.state
+        turn = self._turn_of(
+            f"~hold.{carried.origin}", carried.collection, state, delivery, expires=carried.name
+        )
+        call: _Call = _nothing
+        if timer is not None:
+            call = _then_nothing(self._call(timer, turn, HoldExpired(name=carried.name)))
+        return await self._commit_alone(turn, call, delivery)
+
+    def _turn_of(
+        self, request_id: str, collection: str, state: type[msgspec.Struct], delivery: Delivery,
+        *, received: str = "", expires: str | None = None,
+    ) -> Turn:  # fmt: skip
+        type_ = delivery.envelope.type
+        return Turn(
+            app=delivery.envelope.app,
+            request_id=request_id,
+            operation=type_,
+            # Not over the body: how often a timer was missed may be counted anew.
+            digest=request_digest(type_, msgspec.Raw(request_id.encode())),
+            collection=collection,
+            state=state,
+            received=received,
+            expires=expires,
+        )
+
+    def _call(self, marked: PackOperation | PackTimer, turn: Turn, message: Any) -> _Call:
+        method = getattr(self._served.pack, marked.method)
+        return partial(method, self._context(turn.app, turn.request_id), message)
+
+    def _context(self, app: str, request_id: str) -> PackContext:
+        return PackContext(app, request_id, self.context.clock, self.context.log, self._reader)
+
+    # What becomes of it.
+
+    async def _commit(self, turn: Turn, call: _Call, delivery: Delivery) -> bytes:
+        document = await self._document(turn.app, turn.collection, turn.state)
+        ways: tuple[Way, ...] = ()
         rejection = None
         try:
-            decided = await method(context, message, document.state)
-            plans = decided if isinstance(decided, tuple) else (decided,)
+            ways = await self._ways(turn, document, _plans(await call(document.state)))
         except Rejected as error:
             # Sent to the journal all the same: there the id may be known with another answer,
             # and if it is not, it stays rejected when it is sent again.
             rejection = error.body()
-        change = Change(
-            app,
-            message.request_id,
-            delivery.envelope.type,
-            request_digest(delivery.envelope.type, delivery.envelope.body),
-            tuple(
-                self._alternative(app, message.request_id, operation, document, plan)
-                for plan in plans
-            ),
-            rejection,
+        change = self._change(turn, ways)
+        change = msgspec.structs.replace(change, rejection=rejection)
+        return await self._hand_over(turn, change, ways, document, delivery)
+
+    async def _commit_alone(self, turn: Turn, call: _Call, delivery: Delivery) -> bytes:
+        """Commit what nobody waits for: what needs no consent must not end with what has none.
+
+        A caller who is refused by the risk rules hears of it and does something else. A timer would
+        just be over, and what it was to end or to remind of would stay for ever.
+        """
+        try:
+            return await self._commit(turn, call, delivery)
+        except _NOT_CONSENTED:
+            document = await self._document(turn.app, turn.collection, turn.state)
+            # Of its own id: the first is refused for good, and may be asked again.
+            plain = msgspec.structs.replace(turn, request_id=f"{turn.request_id}.plain")
+            plans = _plans(await call(document.state))
+            ways = await self._ways(plain, document, plans)
+            ways = tuple(one for one in ways if not one.moves_money())
+            if not ways:
+                raise
+            change = self._change(plain, ways)
+            return await self._hand_over(plain, change, ways, document, delivery)
+
+    def _change(self, turn: Turn, ways: tuple[Way, ...]) -> Change:
+        return Change(
+            turn.app,
+            turn.request_id,
+            turn.operation,
+            turn.digest,
+            tuple(one.alternative for one in ways),
+            None,
             self.context.partition,
             self.context.epoch,
         )
-        return await self._commit(operation, change, document, plans, delivery)
 
-    async def _commit(
-        self,
-        operation: PackOperation,
-        change: Change,
-        document: _Document,
-        plans: tuple[Plan, ...],
+    async def _ways(
+        self, turn: Turn, document: Document, plans: tuple[Plan, ...]
+    ) -> tuple[Way, ...]:
+        key, served, now = self.context.key, self._served, self.context.clock.now()
+        new = partial(Composer, served, key, turn, ids=self.context.ids, now=now)
+        holds: dict[str, HoldRow] = {}
+        if names := sent_names(plans):
+            ids = {name: new(holds={}).hold_id(name) for name in names}
+            rows = await fetch_holds(self._store, ids.values())
+            holds = {name: rows[one] for name, one in ids.items() if one in rows}
+        ways = []
+        for plan in plans:
+            fact = None
+            if plan.state is not None:
+                fact = document_fact(
+                    served.name, turn.collection, turn.app, key, document.version + 1, plan.state
+                )
+            ways.append(new(holds=holds).compose(plan, fact))
+        return tuple(ways)
+
+    async def _hand_over(
+        self, turn: Turn, change: Change, ways: tuple[Way, ...], document: Document,
         delivery: Delivery,
-    ) -> bytes:
-        kind, key, type_, message = await self._checked(change, plans)
+    ) -> bytes:  # fmt: skip
+        kind, key, type_, message = await self._checked(change, ways)
         try:
             reply = await self.context.ask(
                 kind,
                 key,
                 type_,
                 message,
-                app=change.app,
+                app=turn.app,
                 deadline_ms=delivery.envelope.deadline_ms,
             )
         except Rejected:
             raise
         except ZhihuiError:
             # Whether the change stands is not known, so neither is the state.
-            self._documents.pop((change.app, operation.collection), None)
+            self._documents.pop((turn.app, turn.collection), None)
             raise
-        if reply.note >= 0 and plans[reply.note].state is not None:
-            document.version += 1
-            document.state = plans[reply.note].state
+        if reply.note >= 0:
+            self._follow(turn, ways[reply.note], document)
         return _bytes_decoder.decode(reply.body)
 
+    def _follow(self, turn: Turn, way: Way, document: Document) -> None:
+        """Do what follows from a plan that stands."""
+        if way.plan.state is not None:
+            document.version += 1
+            document.state = way.plan.state
+        deadline_ms = self.context.clock.now_ms() + _TELL_MS
+        for one in way.messages:
+            self.context.tell(
+                self._served.kind, one.key, one.type, one.fired,
+                app=turn.app, deadline_ms=deadline_ms,
+            )  # fmt: skip
+
     async def _checked(
-        self, change: Change, plans: tuple[Plan, ...]
+        self, change: Change, ways: tuple[Way, ...]
     ) -> tuple[str, str, str, msgspec.Struct]:
         """Return where the change goes: what moves money passes the risk check first."""
-        pays = [one for plan in plans for one in plan.effects if isinstance(one, Pay)]
-        if not pays:
+        effects = [one for way in ways for one in way.plan.effects]
+        pays = [one for one in effects if isinstance(one, Pay)]
+        placed = [one for one in effects if isinstance(one, PlaceHold)]
+        if pays:
+            payer_id, payee_id = pays[0].payer, pays[0].payee
+        elif placed:
+            payer_id, payee_id = placed[0].account_id, placed[0].payee
+        else:
             return JOURNAL_KIND, JOURNAL_KEY, JOURNAL_TYPE, change
-        first = pays[0]
-        profiles = await self._profiles.load((first.payer, first.payee))
-        payer, payee = profiles.get(first.payer), profiles.get(first.payee)
+        profiles = await self._profiles.load([one for one in (payer_id, payee_id) if one])
+        payer, payee = profiles.get(payer_id), profiles.get(payee_id)
         facts = RiskFacts(
             app=change.app,
-            subject=f"{self._pack.name}:{self.context.key}",
-            customer=(payer.customer_id if payer is not None else "") or first.payer,
-            payer=first.payer,
-            payee=first.payee,
+            subject=f"{self._served.name}:{self.context.key}",
+            customer=(payer.customer_id if payer is not None else "") or payer_id,
+            payer=payer_id,
+            payee=payee_id,
             # The most that one of the ways may take.
-            amount_minor=max(
-                sum(one.amount_minor for one in plan.effects if isinstance(one, Pay))
-                for plan in plans
-            ),
-            method="scenario",
+            amount_minor=max(_taken_minor(way.plan) for way in ways),
+            method="scenario" if pays else "hold",
             at_ms=self.context.clock.now_ms(),
             payee_type="" if payee is None else payee.type,
         )
         return RISK_KIND, facts.customer, RISK_CHECK_TYPE, RiskCheck(change, facts)
 
-    async def _document(self, app: str, operation: PackOperation) -> _Document:
-        name = (app, operation.collection)
-        known = self._documents.get(name)
+    async def _document(self, app: str, collection: str, state: type[msgspec.Struct]) -> Document:
+        known = self._documents.get((app, collection))
         if known is None:
-            found = await self._store.load_document(
-                self._pack.name, operation.collection, _document_key(app, self.context.key)
+            if state is msgspec.Struct:
+                return Document(0, None)
+            known = await load_document(
+                self._store, self._served.name, collection, app, self.context.key, state
             )
-            if found is None:
-                known = _Document(0, None)
-            else:
-                state = msgspec.json.decode(found[1], type=operation.state)
-                known = _Document(found[0], state)
-            self._documents[name] = known
+            self._documents[app, collection] = known
         return known
 
-    def _alternative(
-        self, app: str, request_id: str, operation: PackOperation, document: _Document, plan: Plan
-    ) -> Alternative:
-        if len(plan.effects) > EFFECTS_MAX:
-            raise ValueError(f"a plan with {len(plan.effects)} effects; at most {EFFECTS_MAX}")
-        now = self.context.clock.now()
-        postings, facts, events = [], [], []
-        for effect in plan.effects:
-            if not isinstance(effect, Pay):
-                raise TypeError(f"{type(effect).__name__} is not an effect that packs may ask for")
-            composed = compose_payment(
-                effect,
-                app=app,
-                request_id=request_id,
-                payment_id=self.context.ids.new("pay"),
-                method="seamless",
-                created_at=now,
-            )
-            postings.append(composed.posting)
-            facts.append(composed.fact)
-            events.append(composed.event)
-        if plan.state is not None:
-            body = _json.encode(plan.state)
-            if len(body) > DOCUMENT_BYTES_MAX:
-                raise ValueError(f"a document of {len(body)} bytes; at most {DOCUMENT_BYTES_MAX}")
-            facts.append(
-                Fact(
-                    "document",
-                    (
-                        self._pack.name,
-                        operation.collection,
-                        _document_key(app, self.context.key),
-                        document.version + 1,
-                        body.decode(),
-                    ),
-                )
-            )
-        events += [
-            Event(notice.type, notice.subject, _json.encode(notice.data).decode())
-            for notice in plan.notices
-        ]
-        return Alternative(
-            encode_moves(Moves(postings=tuple(postings))),
-            tuple(facts),
-            tuple(events),
-            _json.encode(plan.result).decode(),
-        )
+
+def _plans(decided: Plan | tuple[Plan, ...]) -> tuple[Plan, ...]:
+    return decided if isinstance(decided, tuple) else (decided,)
+
+
+def _taken_minor(plan: Plan) -> int:
+    return sum(one.amount_minor for one in plan.effects if isinstance(one, Pay | PlaceHold))
+
+
+async def _nothing(state: msgspec.Struct | None) -> Plan:
+    """Decide nothing."""
+    return Plan()
+
+
+def _then_nothing(call: _Call) -> _Call:
+    """Return the call with a last plan that does nothing.
+
+    The money of an expired hold goes back whether the pack's own plans go through or not.
+    """
+
+    async def decide(state: msgspec.Struct | None) -> tuple[Plan, ...]:
+        try:
+            return (*_plans(await call(state)), Plan())
+        except Rejected:
+            return (Plan(),)
+
+    return decide
 
 
 def scenario_actor_factory(pack: Pack, store: Store) -> Callable[[ActorContext], ScenarioActor]:
     """Return what makes an actor of this pack for a key."""
-    handlers = {
-        f"{pack.name}.{operation.verb}": (
-            operation,
-            msgspec.msgpack.Decoder(operation.request).decode,
-        )
-        for operation in pack.pack_operations()
-    }
-    reader = _Reader(pack.name, store)
+    served = ServedPack(pack)
     return partial(
-        ScenarioActor, pack=pack, handlers=handlers, store=store, reader=reader,
+        ScenarioActor, served=served, store=store, reader=Reader(pack.name, store),
         profiles=Profiles(store),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from kernel.pack import Context, Pack, Plan, operation
+from kernel.pack import Context, Pack, Plan, on_timer, operation
 from schemas.errors import ERRORS
 
 
@@ -79,3 +79,56 @@ def test_method_without_annotation_is_refused() -> None:
         @operation("x", collection="c", key="k", state=_Done, result=_Done)
         async def method(self, context, message, state):  # type: ignore[no-untyped-def]
             """Do."""
+
+
+class _Later(msgspec.Struct, frozen=True):
+    why: str
+
+
+@on_timer("close", collection="lot", state=_Done, body=_Later, events=("gate.closed",))
+async def _close_later(pack: Pack, context: Context, body: _Later, state: _Done | None) -> Plan:
+    """Close the gate."""
+    return Plan()
+
+
+@operation("tell", collection="lot", key="lot", state=_Done, result=_Done, internal=True)
+async def _tell_gate(pack: Pack, context: Context, message: _Ask, state: _Done | None) -> Plan:
+    """Tell the gate."""
+    return Plan(result=_Done(True))
+
+
+class _Spread(Pack):
+    """A pack whose methods stand in other modules, under other names."""
+
+    name = "spread"
+
+    close = _close_later
+    tell = _tell_gate
+
+
+def test_timer_methods_are_found_apart_from_operations() -> None:
+    """A timer method is remembered with its body, and is no operation; nor the other way round."""
+    pack = _Spread()
+    (timer,) = pack.pack_timers()
+    assert (timer.name, timer.collection, timer.body) == ("close", "lot", _Later)
+    assert timer.events == ("gate.closed",)
+    assert [one.verb for one in pack.pack_operations()] == ["tell"]
+
+
+def test_methods_of_other_modules_are_called_by_their_name_in_the_pack() -> None:
+    """What is remembered is the attribute of the pack, whatever the function is called."""
+    pack = _Spread()
+    (told,), (closed,) = pack.pack_operations(), pack.pack_timers()
+    assert getattr(pack, told.method).__func__ is _tell_gate
+    assert getattr(pack, closed.method).__func__ is _close_later
+
+
+def test_internal_operations_are_in_no_catalogue() -> None:
+    """The host sees the operation, and the outside does not."""
+    assert [one.internal for one in _Spread().pack_operations()] == [True]
+    assert _Spread().operations() == ()
+
+
+def test_a_pack_is_granted_nothing_by_itself() -> None:
+    """Capabilities come from the manifest; a pack that nobody gave any has none."""
+    assert _Spread().granted == frozenset()
