@@ -34,12 +34,14 @@ class Sender(Protocol):
 class Delivery:
     """One message on its way through an actor."""
 
-    __slots__ = ("_sender", "answered", "attempts", "envelope")
+    __slots__ = ("_sender", "answered", "attempts", "envelope", "prepared")
 
     def __init__(self, envelope: Envelope, sender: Sender) -> None:
         self.envelope = envelope
         self.answered = False
         self.attempts = envelope.attempt
+        # What an actor that foresaw it has made of it.
+        self.prepared: Any = None
         self._sender = sender
 
     def reply(self, result: msgspec.Struct | bytes | None = None, *, note: int = 0) -> None:
@@ -192,6 +194,12 @@ class BatchActor:
 
     async def stop(self) -> None:
         """Let go."""
+
+    def foresee(self, delivery: Delivery) -> None:
+        """Hear of a delivery that came while a batch is in work; it will be in a later one.
+
+        What can be prepared for it may be; nothing may be answered yet, and nothing raised.
+        """
 
     async def receive_batch(self, deliveries: list[Delivery]) -> None:
         """Answer or forward each delivery. An exception makes the kernel retry them singly."""

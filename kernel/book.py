@@ -41,7 +41,11 @@ class Book(Protocol):
         """Return the ids that :meth:`decide` will need and that are not in memory."""
 
     async def load(self, ids: set[str]) -> None:
-        """Bring ``ids`` into memory; those that do not exist are remembered as such."""
+        """Bring ``ids`` into memory; those that do not exist are remembered as such.
+
+        It may overlap with :meth:`commit`, never with another call: what is not in memory is
+        nothing that the batch on its way has moved.
+        """
 
     def begin(self, at: datetime) -> None:
         """Start a batch; ``at`` is the time of all of it."""

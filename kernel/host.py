@@ -191,6 +191,8 @@ class BatchHost(_Base):
             )
         elif not self._mailbox.put_nowait(delivery):
             self._refuse_busy(delivery)
+        elif self._batch and self._actor is not None:
+            self._actor.foresee(delivery)
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -2,7 +2,8 @@
 
 It takes all that waits, decides each change in order against the book's state in memory, writes the
 accepted ones in one transaction of the store, and answers after the commit. While one batch is
-being written the next one gathers, so batches grow under load and shrink when idle.
+being written the next one gathers, so batches grow under load and shrink when idle. What the next
+one needs of the store is read meanwhile; it is decided on what stands after the commit.
 
 A request is known by ``(app, request_id)``. The ids of late are kept in memory; for the rest the
 unique key of the store speaks: a batch that trips over it is taken back, the ids are looked up, and
@@ -21,7 +22,16 @@ from kernel.actor import BatchActor, Delivery
 from kernel.book import Book
 from kernel.clock import Clock
 from kernel.journal_batch import FactTable, JournalBatch, filled_in
-from kernel.journal_item import JournalItem, chain_item, change_item, keys, moved
+from kernel.journal_item import (
+    JOURNAL_LINKED_TYPE,
+    JOURNAL_TYPE,
+    ItemReader,
+    JournalItem,
+    keys,
+    missing_of,
+    moved,
+)
+from kernel.look_ahead import LookAhead
 from kernel.ownership import Ownership
 from kernel.partition import partition_of
 from kernel.request_memory import COMMITTED, Decided, RequestMemory
@@ -68,8 +78,6 @@ _log = logging.getLogger(__name__)
 
 JOURNAL_KIND = "journal"
 JOURNAL_KEY = "0"
-JOURNAL_TYPE = "change"
-JOURNAL_LINKED_TYPE = "changes"
 
 # After a start, and after a batch tripped over an old id, ids are looked up before the decision:
 # retries come in crowds.
@@ -125,8 +133,7 @@ class Journal(BatchActor):
         self._clock = clock
         self._fact_tables = {table.name: table for table in fact_tables}
         self._on_committed = committed
-        self._decoder = msgspec.msgpack.Decoder(Change)
-        self._chain_decoder = msgspec.msgpack.Decoder(LinkedChanges)
+        self._reader = ItemReader(book)
         self._partition = partition_of(JOURNAL_KIND, JOURNAL_KEY)
         self._epoch: int | None = None
         self._memory = RequestMemory(store)
@@ -137,9 +144,19 @@ class Journal(BatchActor):
         self._retried = 0
         self._unknown = 0
         self._commit_s = 0.0
+        self._ahead = LookAhead(book, self._reader)
+
+    async def stop(self) -> None:
+        """Stop reading ahead."""
+        self._ahead.cancel()
+
+    def foresee(self, delivery: Delivery) -> None:
+        """Decode what waits, and read what it needs while the last batch is being written."""
+        self._ahead.foresee(delivery)
 
     async def start(self) -> None:
         """Take the state from the store; whatever was in memory may be of an older epoch."""
+        await self._ahead.settled()
         # Read before the state is: if it changes meanwhile, the first batch notices.
         self._epoch = self._ownership.epoch(self._partition)
         self._book.forget()
@@ -151,13 +168,9 @@ class Journal(BatchActor):
         """Decide, commit and answer; raise only on a fault of our own."""
         waiting = []
         for delivery in deliveries:
-            body = delivery.envelope.body
-            if delivery.envelope.type == JOURNAL_TYPE:
-                waiting.append(change_item(delivery, self._decoder.decode(body), self._book))
-                continue
-            chain = self._chain_decoder.decode(body)
+            item, delivery.prepared = delivery.prepared, None
             try:
-                waiting.append(chain_item(delivery, chain.changes, self._book))
+                waiting.append(item or self._reader.read(delivery))
             except InvalidField as error:
                 delivery.fail(error)
         items = waiting
@@ -170,9 +183,14 @@ class Journal(BatchActor):
                 if item.doubtful:
                     item.delivery.fail(moved(item))
             raise
+        except Exception:
+            # Another journal may follow on the same book.
+            await self._ahead.settled()
+            raise
         # Only now: all others are answered, and need no commit each to find the one at fault.
         for item in items:
             if item.fault is not None:
+                await self._ahead.settled()
                 raise item.fault
 
     async def _attempt(self, waiting: list[JournalItem]) -> list[JournalItem]:
@@ -199,8 +217,11 @@ class Journal(BatchActor):
         start_s = self._clock.monotonic_s()
         try:
             tables = batch.tables(self._book.rows(), self._fact_tables)
-            await self._store.commit(Commit(batch.epochs, tables))
+            with self._ahead:
+                await self._store.commit(Commit(batch.epochs, tables))
         except Exception as error:  # noqa: BLE001 - sorted out, or raised again, just below
+            # Nothing may come into memory behind the back of what follows.
+            await self._ahead.settled()
             self._book.rollback()
             self._retried += 1
             if isinstance(error, NumbersTaken) or (
@@ -311,13 +332,10 @@ class Journal(BatchActor):
     # Decisions.
 
     async def _load(self, waiting: list[JournalItem]) -> None:
-        book = self._book
-        missing: set[str] = set()
-        for item in waiting:
-            for moves in item.moves:
-                missing.update(book.missing(moves))
+        await self._ahead.settled()
+        missing = missing_of(self._book, waiting)
         if missing:
-            await book.load(missing)
+            await self._book.load(missing)
 
     def _decide(self, waiting: list[JournalItem]) -> JournalBatch:
         at = self._clock.now()

@@ -123,7 +123,8 @@ class JournalBatch:
     ) -> list[TableRows]:
         """Return everything to write, in the order in which it is to be written."""
         tables = [TableRows("change", _CHANGE_COLUMNS, _CHANGE_TYPES, self._changes)]
-        for name, rows in self._facts.items():
+        # In the order of their names: the fewer different commits, the fewer statements to prepare.
+        for name, rows in sorted(self._facts.items()):
             known = fact_tables[name]
             width = len(known.columns) + 1
             if any(len(row) != width for row in rows):

@@ -1,5 +1,6 @@
 """What the journal has in hand: one change or one chain of them, and who is to be answered."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
 
@@ -8,14 +9,28 @@ import msgspec
 from kernel.actor import Delivery
 from kernel.book import Book
 from kernel.request_memory import RequestKey
-from schemas.change import Change
+from schemas.change import Change, LinkedChanges
 from schemas.errors import DeadlineExceeded, InvalidField, StaleOwner
 
-__all__ = ("CHAIN_MAX", "JournalItem", "chain_item", "change_item", "keys", "moved")
+__all__ = (
+    "CHAIN_MAX",
+    "JOURNAL_LINKED_TYPE",
+    "JOURNAL_TYPE",
+    "ItemReader",
+    "JournalItem",
+    "chain_item",
+    "change_item",
+    "keys",
+    "missing_of",
+    "moved",
+)
 
 # Far below what is remembered of late, so that a chain is always known as a whole, and few enough
 # for one frame.
 CHAIN_MAX = 256
+
+JOURNAL_TYPE = "change"
+JOURNAL_LINKED_TYPE = "changes"
 
 
 class JournalItem:
@@ -43,6 +58,22 @@ class JournalItem:
     def changes(self) -> tuple[Change, ...]:
         """Return the change, or all changes of the chain."""
         return tuple(link.change for link in self.links) if self.links else (self.change,)
+
+
+class ItemReader:
+    """Makes items of what comes to the journal."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._decode = msgspec.msgpack.Decoder(Change).decode
+        self._decode_chain = msgspec.msgpack.Decoder(LinkedChanges).decode
+
+    def read(self, delivery: Delivery) -> JournalItem:
+        """Return the item; raise :class:`InvalidField` when it is a chain that is none."""
+        body = delivery.envelope.body
+        if delivery.envelope.type == JOURNAL_TYPE:
+            return change_item(delivery, self._decode(body), self._book)
+        return chain_item(delivery, self._decode_chain(body).changes, self._book)
 
 
 def change_item(delivery: Delivery, change: Change, book: Book) -> JournalItem:
@@ -79,6 +110,11 @@ def _framed(text: str) -> bytes:
 def keys(waiting: list[JournalItem]) -> list[RequestKey]:
     """Return the idempotency keys of all changes."""
     return [(change.app, change.request_id) for item in waiting for change in item.changes()]
+
+
+def missing_of(book: Book, items: Iterable[JournalItem]) -> set[str]:
+    """Return the ids that the book needs for these changes and does not have in memory."""
+    return {name for item in items for moves in item.moves for name in book.missing(moves)}
 
 
 def moved(item: JournalItem) -> StaleOwner | DeadlineExceeded:

@@ -21,6 +21,7 @@ from kernel.store import (
     Commit,
     DuplicateRequest,
     EventRow,
+    Joined,
     NumbersTaken,
     Position,
     Query,
@@ -30,6 +31,7 @@ from kernel.store import (
     Where,
 )
 from kernel.timers import DueTimer
+from kernel.write_groups import side_by_side
 
 __all__ = ("MemoryDatabase",)
 
@@ -151,24 +153,35 @@ class MemoryDatabase:
             rows.insert(rows.table.row(changes))
 
     def commit(self, commit: Commit) -> None:
-        """Write all of it or nothing."""
-        partitions = self.rows("partition")
-        stale = {
-            partition
-            for partition, epoch in commit.epochs.items()
-            if (partition,) not in partitions or partitions[partition,]["epoch"] != epoch
-        }
-        if stale:
-            raise StaleEpoch(stale)
+        """Write all of it or nothing.
+
+        Of several things that are wrong it names the one that Postgres does: of what is written at
+        once, first the values that no column of their type can hold, then row after row.
+        """
         done: list[_Undo] = []
         try:
-            for table in commit.tables:
-                for undo in _written(self._rows[table.table], table):
-                    done.append(undo)  # noqa: PERF402 - what was done before a failure counts
+            for number, group in enumerate(side_by_side(commit.tables)):
+                for table in group:
+                    self._rows[table.table].table.check_types(table.columns, table.rows)
+                if number == 0:
+                    self._fence(commit.epochs)
+                for table in group:
+                    for undo in _written(self._rows[table.table], table):
+                        done.append(undo)  # noqa: PERF402 - what was done before a failure counts
         except BaseException:
             for undo in reversed(done):
                 undo()
             raise
+
+    def _fence(self, epochs: dict[int, int]) -> None:
+        partitions = self.rows("partition")
+        stale = {
+            partition
+            for partition, epoch in epochs.items()
+            if (partition,) not in partitions or partitions[partition,]["epoch"] != epoch
+        }
+        if stale:
+            raise StaleEpoch(stale)
 
     def fetch(self, query: Query) -> list[tuple[Any, ...]]:
         """Return rows; nulls fulfil no condition and come last."""
@@ -176,7 +189,16 @@ class MemoryDatabase:
         found = [row for row in _candidates(rows, query) if _holds(row, query.where)]
         if query.order_by:
             found.sort(key=lambda row: [(row[name] is None, row[name]) for name in query.order_by])
-        return [tuple(row[name] for name in query.columns) for row in found[: query.limit]]
+        return [
+            (*(row[name] for name in query.columns), *self._joined(row, query.joined))
+            for row in found[: query.limit]
+        ]
+
+    def _joined(self, row: _Row, joined: tuple[Joined, ...]) -> Iterator[Any]:
+        for other in joined:
+            found = self._rows[other.table].matching((other.on,), [(row[other.on],)])
+            for name in other.columns:
+                yield found[0][1][name] if found else None
 
     def position(self) -> Position:
         """Return the last numbers in use."""
@@ -328,28 +350,30 @@ def _in_the_way(table: Table, unique: Unique, values: _Key) -> Exception:
 
 
 def _written(rows: _Rows, table: TableRows) -> Iterator[_Undo]:
-    """Write row after row, and yield how to take each back.
-
-    What is wrong with a row in itself is found before what is wrong with its place, as in a COPY.
-    """
+    """Write row after row, and yield how to take each back."""
     given = [dict(zip(table.columns, values, strict=True)) for values in table.rows]
-    if table.mode in ("insert", "versioned"):
-        given = [rows.table.row(row) for row in given]
     if table.mode == "insert":
         for row in given:
-            yield rows.insert(row)
+            yield rows.insert(rows.table.row(row))
         return
     if rows.table.immutable:
         raise RowRefused(f"rows of {table.table} are never updated or deleted")
+    for row in given:
+        rows.table.check_values(row)
     keys = [tuple(row[name] for name in table.key) for row in given]
     if table.mode == "delete":
         for key, _ in rows.matching(table.key, dict.fromkeys(keys)):
             yield rows.remove(key)
         return
-    if len(set(keys)) != len(keys):
+    if table.mode == "update" and len(set(keys)) != len(keys):
         raise VersionConflict(f"{table.table}: one row is written twice in one commit")
     written = 0
-    for row, key in zip(given, keys, strict=True):
+    for number, (one, key) in enumerate(zip(given, keys, strict=True)):
+        row = one
+        if table.mode == "versioned":
+            row = rows.table.row(one)
+            if key in keys[:number]:
+                raise VersionConflict(f"{table.table}: one row is written twice in one commit")
         found = rows.matching(table.key, [key])
         if table.mode == "versioned" and not found:
             yield rows.insert(row)

@@ -155,10 +155,12 @@ class MemoryStore:
         """Store all of ``letters``, once each."""
         (await self._read("keep_dead_letters")).keep_dead_letters(letters)
 
-    async def load_document(self, pack: str, collection: str, key: str) -> tuple[int, str] | None:
-        """Return version and body of a document, or None."""
+    async def load_document(
+        self, pack: str, collection: str, key: str
+    ) -> tuple[int, int, str] | None:
+        """Return version, state version and body of a document, or None."""
         row = (await self._read("load_document")).rows("document").get((pack, collection, key))
-        return None if row is None else (row["version"], row["body"])
+        return None if row is None else (row["version"], row["state_version"], row["body"])
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         """Return events in order of their numbers."""

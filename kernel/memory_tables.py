@@ -54,6 +54,17 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[tuple[str, Literal[">", ">=", "<>"], int], ...] = ()
     immutable: bool = False
 
+    def check_types(self, names: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Raise :class:`RowRefused` when a value is none that its column's type can hold."""
+        by_name = {column.name: column for column in self.columns}
+        columns = [by_name.get(name) for name in names]
+        for row in rows:
+            for column, value in zip(columns, row, strict=True):
+                if column is None:
+                    raise RowRefused(f"{self.name} does not have all of the columns {names}")
+                if value is not None:
+                    _as_stored(self.name, column, value)
+
     def row(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return a whole row with its defaults; raise :class:`RowRefused`."""
         row = {}
@@ -74,6 +85,13 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
                     or (operator == ">=" and value == number)):  # fmt: skip
                 raise RowRefused(f"{self.name}.{name} is {value}; it must be {operator} {number}")
         return row
+
+    def check_values(self, given: Mapping[str, Any]) -> None:
+        """Raise :class:`RowRefused` for a value that its column could never hold."""
+        for column in self.columns:
+            value = given.get(column.name)
+            if value is not None:
+                _as_stored(self.name, column, value)
 
 
 def _as_stored(name: str, column: Column, value: Any) -> Any:
@@ -159,7 +177,7 @@ KERNEL_TABLES = (
     table(
         "document",
         ("pack text", "collection text", "key text", "version bigint", "change_seq bigint",
-         "body text"),
+         "body text", "state_version integer default 1"),
         ("pack", "collection", "key"),
         key_means="version",
     ),

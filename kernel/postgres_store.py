@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from kernel import _postgres_ownership
+from kernel._postgres_writing import commit_statement
 from kernel.book import TableRows
 from kernel.dead_letter import DeadLetter
 from kernel.ownership import Cluster
@@ -30,6 +31,7 @@ from kernel.store import (
     VersionConflict,
 )
 from kernel.timers import DueTimer
+from kernel.write_groups import side_by_side
 from schemas.errors import NotReady
 
 __all__ = (
@@ -169,17 +171,19 @@ class PostgresStore:
         self._rows += sum(len(table.rows) for table in commit.tables)
 
     async def _commit(self, connection: asyncpg.Connection[Any], commit: Commit) -> None:
-        partitions = ",".join(map(str, commit.epochs))
-        epochs = ",".join(map(str, commit.epochs.values()))
+        groups = side_by_side(commit.tables)
         try:
-            # Integers only, so they may stand in the text: one round trip for both statements.
-            await connection.execute(
-                f"BEGIN; SELECT zhihui.fence('{{{partitions}}}', '{{{epochs}}}')",
-                timeout=COMMIT_TIMEOUT_S,
-            )
-            for table in commit.tables:
-                await _write(connection, table)
-            await connection.execute("COMMIT", timeout=COMMIT_TIMEOUT_S)
+            if len(groups) == 1:
+                # A statement alone is a transaction: one way there and back for all of it.
+                await _write(connection, groups[0], commit.epochs)
+            else:
+                await connection.execute("BEGIN", timeout=COMMIT_TIMEOUT_S)
+                for number, group in enumerate(groups):
+                    await _write(connection, group, None if number else commit.epochs)
+                await connection.execute("COMMIT", timeout=COMMIT_TIMEOUT_S)
+        except asyncpg.DivisionByZeroError as error:
+            await self._roll_back(connection)
+            raise VersionConflict("a row is not as it was when the change was decided") from error
         except asyncpg.DataError:
             # A value that Postgres cannot take; though asyncpg calls it an interface error, the
             # connection is sound and the batch is at fault.
@@ -212,6 +216,8 @@ class PostgresStore:
         return writer
 
     async def _roll_back(self, connection: asyncpg.Connection[Any]) -> None:
+        if not connection.is_in_transaction():
+            return
         try:
             await connection.execute("ROLLBACK", timeout=READ_TIMEOUT_S)
         except (*_AWAY, *_LOST, asyncpg.PostgresError):
@@ -309,16 +315,18 @@ class PostgresStore:
                 rows,
             )
 
-    async def load_document(self, pack: str, collection: str, key: str) -> tuple[int, str] | None:
-        """Return version and body of a document, or None."""
+    async def load_document(
+        self, pack: str, collection: str, key: str
+    ) -> tuple[int, int, str] | None:
+        """Return version, state version and body of a document, or None."""
         rows = await self.read_rows(
-            "SELECT version, body FROM zhihui.document"
+            "SELECT version, state_version, body FROM zhihui.document"
             " WHERE pack = $1 AND collection = $2 AND key = $3",
             pack,
             collection,
             key,
         )
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         """Return events in order of their numbers."""
@@ -347,14 +355,19 @@ class PostgresStore:
     async def fetch(self, query: Query) -> list[tuple[Any, ...]]:
         """Return rows as committed, each with the columns asked for."""
         conditions = [
-            f"{one.column} = ANY(${n})" if one.op == "in" else f"{one.column} {one.op} ${n}"
+            f"t.{one.column} = ANY(${n})" if one.op == "in" else f"t.{one.column} {one.op} ${n}"
             for n, one in enumerate(query.where, 1)
         ]
-        text = f"SELECT {', '.join(query.columns)} FROM zhihui.{query.table}"  # noqa: S608 - names of our own tables
+        columns = [f"t.{column}" for column in query.columns]
+        source = f"zhihui.{query.table} AS t"
+        for n, other in enumerate(query.joined):
+            columns += [f"j{n}.{column}" for column in other.columns]
+            source += f" LEFT JOIN zhihui.{other.table} AS j{n} ON j{n}.{other.on} = t.{other.on}"
+        text = f"SELECT {', '.join(columns)} FROM {source}"  # noqa: S608 - names of our own tables
         if conditions:
             text += f" WHERE {' AND '.join(conditions)}"
         if query.order_by:
-            text += f" ORDER BY {', '.join(query.order_by)}"
+            text += f" ORDER BY {', '.join(f't.{column}' for column in query.order_by)}"
         if query.limit is not None:
             text += f" LIMIT {query.limit:d}"
         rows = await self.read_rows(text, *(one.value for one in query.where))
@@ -402,63 +415,12 @@ async def _keep_as_it_is(connection: object) -> None:
     """Skip the round trip that cleans what comes back to a pool: nothing of ours leaves a trace."""
 
 
-async def _write(connection: asyncpg.Connection[Any], table: TableRows) -> None:
-    if table.mode == "insert":
-        await connection.copy_records_to_table(
-            table.table,
-            schema_name="zhihui",
-            columns=table.columns,
-            records=table.rows,
-            timeout=COMMIT_TIMEOUT_S,
-        )
-        return
-    if not table.rows:
-        return
-    statement = _STATEMENTS[table.mode](table)
-    arrays = [list(column) for column in zip(*table.rows, strict=True)]
-    status = await connection.execute(statement, *arrays, timeout=COMMIT_TIMEOUT_S)
-    if table.mode == "delete":
-        return
-    written = int(status.rsplit(" ", 1)[1])
-    if written != len(table.rows):
-        raise VersionConflict(f"{table.table}: {written} of {len(table.rows)} rows were written")
-
-
-def _unnest(table: TableRows) -> str:
-    arrays = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(table.types, 1))
-    return f"unnest({arrays})"
-
-
-def _update(table: TableRows) -> str:
-    columns = ", ".join(table.columns)
-    changes = ", ".join(f"{c} = u.{c}" for c in table.columns if c not in table.key)
-    match = " AND ".join(f"t.{c} = u.{c}" for c in table.key)
-    return (
-        f"UPDATE zhihui.{table.table} AS t SET {changes}"  # noqa: S608 - names of our own tables
-        f" FROM {_unnest(table)} AS u({columns}) WHERE {match}"
-    )
-
-
-def _delete(table: TableRows) -> str:
-    columns = ", ".join(table.columns)
-    match = " AND ".join(f"t.{c} = u.{c}" for c in table.key)
-    return (
-        f"DELETE FROM zhihui.{table.table} AS t"  # noqa: S608 - as above
-        f" USING {_unnest(table)} AS u({columns}) WHERE {match}"
-    )
-
-
-def _upsert(table: TableRows) -> str:
-    columns = ", ".join(table.columns)
-    changes = ", ".join(f"{c} = excluded.{c}" for c in table.columns if c not in table.key)
-    return (
-        f"INSERT INTO zhihui.{table.table} AS t ({columns})"  # noqa: S608 - as above
-        f" SELECT * FROM {_unnest(table)} ON CONFLICT ({', '.join(table.key)})"
-        f" DO UPDATE SET {changes} WHERE t.version = excluded.version - 1"
-    )
-
-
-_STATEMENTS = {"update": _update, "versioned": _upsert, "delete": _delete}
+async def _write(
+    connection: asyncpg.Connection[Any], tables: list[TableRows], epochs: dict[int, int] | None
+) -> None:
+    """Write tables in one statement, under these epochs if they are to be looked at."""
+    text, arrays = commit_statement(tables, epochs)
+    await connection.execute(text, *arrays, timeout=COMMIT_TIMEOUT_S)
 
 
 def _translated(error: asyncpg.PostgresError) -> Exception:

@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from typing import Protocol
 
+import msgspec
+
 from kernel.store import Remembered
 from schemas.envelope import REPLAYED
 
@@ -17,16 +19,16 @@ REMEMBERED_MAX = 100_000
 RequestKey = tuple[str, str]
 
 
-class Decided:
-    """The outcome of one request: 'committed' or the code of its rejection, and the answer."""
+class Decided(msgspec.Struct, gc=False):
+    """The outcome of one request: 'committed' or the code of its rejection, and the answer.
 
-    __slots__ = ("answer", "digest", "note", "outcome")
+    A hundred thousand are remembered, and none is part of a cycle: the collector need not look.
+    """
 
-    def __init__(self, digest: bytes, outcome: str, answer: str, note: int) -> None:
-        self.digest = digest
-        self.outcome = outcome
-        self.answer = answer
-        self.note = note
+    digest: bytes
+    outcome: str
+    answer: str
+    note: int
 
 
 class _Finder(Protocol):

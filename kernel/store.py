@@ -15,6 +15,7 @@ __all__ = (
     "CommitUnknown",
     "DuplicateRequest",
     "EventRow",
+    "Joined",
     "NumbersTaken",
     "Position",
     "Query",
@@ -93,11 +94,26 @@ class Where(msgspec.Struct, frozen=True, array_like=True):
     value: Any
 
 
+class Joined(msgspec.Struct, frozen=True, array_like=True):
+    """Columns of the row of another table that has the same value in the column ``on``.
+
+    There is one at most; where there is none, all of them are null.
+    """
+
+    table: str
+    on: str
+    columns: tuple[str, ...]
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A read of one table: rows where all conditions hold, in the order of the columns named."""
+    """A read of one table: rows where all conditions hold, in the order of the columns named.
+
+    The columns of joined tables follow those of its own.
+    """
 
     table: str
     columns: tuple[str, ...]
+    joined: tuple[Joined, ...] = ()
     where: tuple[Where, ...] = ()
     order_by: tuple[str, ...] = ()
     limit: int | None = None
@@ -115,8 +131,10 @@ class Store(OwnershipStore, TimerStore, DeadLetterStore, Protocol):
     async def commit(self, commit: Commit) -> None:
         """Write all of it or nothing; raise one of this module's errors when it does not stand."""
 
-    async def load_document(self, pack: str, collection: str, key: str) -> tuple[int, str] | None:
-        """Return version and body of a document, or None."""
+    async def load_document(
+        self, pack: str, collection: str, key: str
+    ) -> tuple[int, int, str] | None:
+        """Return version, state version and body of a document, or None."""
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         """Return events in order of their numbers."""

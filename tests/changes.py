@@ -117,7 +117,7 @@ def pay(
 
 def document(key: str, version: int, body: str = "{}") -> Alternative:
     """Return a new version of a pack's document, without any payment."""
-    fact = Fact("document", ("parking", "vehicle", key, version, body))
+    fact = Fact("document", ("parking", "vehicle", key, version, 1, body))
     return Alternative(encode_moves(Moves()), (fact,), (), f'{{"version":{version}}}')
 
 

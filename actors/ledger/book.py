@@ -17,7 +17,7 @@ from actors.ledger._limits import Limits, today
 from actors.ledger._state import Account, Hold, Mark, State, Tally
 from actors.ledger._steps import check_amount, check_use, may_credit, take_step
 from kernel.book import TableRows
-from kernel.store import Query, Store, Where
+from kernel.store import Joined, Query, Store, Where
 from schemas.errors import (
     BalanceLimit,
     InsufficientFunds,
@@ -58,15 +58,21 @@ _HOLD_PREFIX = "\x01"
 _TALLY_PREFIX = "\x02"
 
 _ACCOUNT = ("account_id", "app", "asset", "floor_minor", "ceiling_minor", "status")
-_BALANCE = ("account_id", "posted_minor", "entries", "held_minor")
+_BALANCE = ("posted_minor", "entries", "held_minor")
 _HOLD = (
     "hold_id", "app", "account_id", "payee", "asset", "purpose", "capturable", "amount_minor",
     "captured_minor", "released_minor", "status", "steps",
 )  # fmt: skip
 _LIMIT = (
-    "account_id", "day_out_max", "day_in_max", "year_out_max", "year_in_max", "exempt", "day",
-    "day_out", "day_in", "year", "year_out", "year_in",
+    "day_out_max", "day_in_max", "year_out_max", "year_in_max", "exempt", "day", "day_out",
+    "day_in", "year", "year_out", "year_in",
 )  # fmt: skip
+# What belongs to an account comes with it: one read for all that a batch needs of its accounts.
+_WITH_ACCOUNT = (
+    Joined("balance", "account_id", _BALANCE), Joined("account_limit", "account_id", _LIMIT),
+)  # fmt: skip
+# Never null in a row that is there.
+_EXEMPT = _LIMIT.index("exempt")
 _TALLY = ("tally_id", "count", "amount_minor", "closed")
 
 
@@ -155,10 +161,8 @@ class LedgerBook:
         for hold_id, *rest in await self._fetch("hold", _HOLD, hold_ids):
             hold = holds[hold_id] = Hold(*rest)
             names.update(one for one in _accounts_of(hold) if one not in self._accounts)
-        accounts, balances, limits, tallies = await _all(
-            self._fetch("account", _ACCOUNT, names),
-            self._fetch("balance", _BALANCE, names),
-            self._fetch("account_limit", _LIMIT, names),
+        accounts, tallies = await _all(
+            self._fetch("account", _ACCOUNT, names, _WITH_ACCOUNT),
             self._fetch("tally", _TALLY, tally_ids),
         )
         # Nothing is remembered before everything was read: a counter that is taken for zero because
@@ -167,24 +171,24 @@ class LedgerBook:
         state.holds.update(dict.fromkeys(hold_ids))
         state.holds.update(holds)
         state.absent_holds.update(set(hold_ids).difference(holds))
-        self._keep_accounts(names, accounts, balances, limits)
+        self._keep_accounts(names, accounts)
         self._keep_tallies(tally_ids, tallies)
         self._loads += len(names) + len(hold_ids) + len(tally_ids)
 
-    def _keep_accounts(
-        self, names: set[str], accounts: _Rows, balances: _Rows, limits: _Rows
-    ) -> None:
+    def _keep_accounts(self, names: set[str], accounts: _Rows) -> None:
         state = self._state
         state.accounts.update(dict.fromkeys(names))
         state.absent.update(names)
-        rests = {name: rest for name, *rest in balances}
-        limited = {name: Limits(*rest) for name, *rest in limits}
-        for name, *rest in accounts:
+        balance = len(_ACCOUNT)
+        limits = balance + len(_BALANCE)
+        for row in accounts:
             # An account without a balance is damage that the audit names; it takes no money.
-            if name in rests:
-                account = state.accounts[name] = Account(*rest, *rests[name])
-                account.limits = limited.get(name)
-                state.absent.discard(name)
+            if row[balance] is None:
+                continue
+            account = state.accounts[row[0]] = Account(*row[1:limits])
+            if row[limits + _EXEMPT] is not None:
+                account.limits = Limits(*row[limits:])
+            state.absent.discard(row[0])
 
     def _keep_tallies(self, tally_ids: list[str], rows: _Rows) -> None:
         for tally_id in tally_ids:
@@ -194,12 +198,19 @@ class LedgerBook:
             tally = self._tallies[name] = Tally(*rest)
             tally.stored = True
 
-    async def _fetch(self, table: str, columns: tuple[str, ...], ids: Iterable[str]) -> _Rows:
+    async def _fetch(
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        ids: Iterable[str],
+        joined: tuple[Joined, ...] = (),
+    ) -> _Rows:
         wanted = list(ids)
         if not wanted:
             return []
+        where = (Where(columns[0], "in", wanted),)
         return await self._store.fetch(
-            Query(table=table, columns=columns, where=(Where(columns[0], "in", wanted),))
+            Query(table=table, columns=columns, joined=joined, where=where)
         )
 
     def begin(self, at: datetime) -> None:

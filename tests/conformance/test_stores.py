@@ -76,7 +76,7 @@ def _event(seq: int) -> dict[str, Any]:
 def _document(key: str, version: int, body: str = "{}") -> dict[str, Any]:
     return {
         "pack": "p", "collection": "c", "key": key, "version": version, "change_seq": 1,
-        "body": body,
+        "body": body, "state_version": 1,
     }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ async def test_what_was_committed_is_read_back(lab: StoreLab) -> None:
     found = await store.find_requests([("shop", "r1"), ("shop", "none"), ("x", "r1")])
     assert found == [Remembered("shop", "r1", b"\x00\xff", "committed", "{}")]
     assert await store.find_requests([]) == []
-    assert await store.load_document("p", "c", "k") == (1, "one")
+    assert await store.load_document("p", "c", "k") == (1, 1, "one")
     assert await store.load_document("p", "c", "none") is None
     events = await store.events_after(3, 2)
     assert events == [EventRow(seq, "shop", "a.b", "s", "{}", _AT) for seq in (4, 5)]
@@ -188,7 +188,7 @@ async def test_rows_are_updated_and_deleted_by_key(lab: StoreLab) -> None:
         )
     )
     content = await lab.content()
-    assert content["document"] == [("p", "c", "k", 2, 1, "two")]
+    assert content["document"] == [("p", "c", "k", 2, 1, "two", 1)]
     assert ("external:cash", -7, 0, 0) in content["balance"]
     assert [row[:3] for row in content["timer"]] == [("t1", 1, 9), ("t2", 1, 1)]
 

@@ -194,6 +194,11 @@ async def test_undecodable_change_fails_alone(postgres_dsn: str) -> None:
         assert (await lab.balances())["a"] == 998
 
 
+def _commits(connection: Any, query: str) -> bool:
+    """Tell whether a statement ends a commit: the one after several, or the one that is all."""
+    return query == "COMMIT" or ("zhihui.fence" in query and not connection.is_in_transaction())
+
+
 class _Interrupted:
     """The store's writing connection, with a fault around its commits."""
 
@@ -212,7 +217,7 @@ class _Interrupted:
                 return getattr(connection, name)
 
             async def execute(self, query: str, *arguments: Any, **how: Any) -> Any:
-                if query != "COMMIT":
+                if not _commits(connection, query):
                     return await connection.execute(query, *arguments, **how)
                 outer.commits += 1
                 await outer._fault("before", connection)
@@ -315,7 +320,9 @@ async def test_commit_that_comes_through_late_is_not_doubled(
                 return getattr(self._connection, name)
 
             async def execute(self, query: str, *arguments: Any, **how: Any) -> Any:
-                if query == "COMMIT" and not parked:
+                if _commits(self._connection, query) and not parked:
+                    await self._connection.execute("BEGIN")
+                    await self._connection.execute(query, *arguments, **how)
                     parked.append(self._connection)
                     raise asyncpg.ConnectionDoesNotExistError("no answer")
                 return await self._connection.execute(query, *arguments, **how)
