@@ -3,7 +3,17 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from actors import channels, credit, customers, payments, rewards, risk, settlement, wealth
+from actors import (
+    channels,
+    credit,
+    customers,
+    payments,
+    plugins,
+    rewards,
+    risk,
+    settlement,
+    wealth,
+)
 from actors.accounts import ACCOUNT_TABLE, AccountActor, QueryActor
 from actors.channels import routing
 from actors.channels.routing import explain_actor
@@ -34,6 +44,7 @@ FACT_TABLES: tuple[FactTable, ...] = (
     *wealth.FACT_TABLES,
     *rewards.FACT_TABLES,
     *settlement.FACT_TABLES,
+    *plugins.FACT_TABLES,
 )
 
 RULE_SETS: tuple[RuleSet, ...] = (
@@ -66,6 +77,7 @@ def hosts(parts: Parts) -> tuple[Host, ...]:
         *wealth.hosts(parts),
         *rewards.hosts(parts),
         *settlement.hosts(parts),
+        *plugins.hosts(parts),
     )
 
 

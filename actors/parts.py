@@ -23,7 +23,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The ports of one node, and how its actors are hosted.
 
     ``settings`` are what the process was told about the services, by name; a service that needs
-    none works with its defaults.
+    none works with its defaults. ``shared`` is what several actors of the node have in common, by
+    name, and goes with the node.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: DeadLetters
     rules: RuleSets
     settings: Mapping[str, str]
+    shared: dict[str, Any] = {}
 
     def keyed_host(
         self, kind: str, make: Callable[[ActorContext], Actor], limits: HostLimits | None = None

@@ -3,7 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from actors import channels, credit, customers, payments, rewards, risk, settlement, wealth
+from actors import (
+    channels,
+    credit,
+    customers,
+    payments,
+    plugins,
+    rewards,
+    risk,
+    settlement,
+    wealth,
+)
 from kernel.memory_tables import Table, table
 from schemas.subjects import PLATFORM_APP
 
@@ -129,6 +139,7 @@ BANK_TABLES: tuple[Table, ...] = (
     *wealth.TABLES,
     *rewards.TABLES,
     *settlement.TABLES,
+    *plugins.TABLES,
 )  # fmt: skip
 
 

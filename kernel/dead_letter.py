@@ -90,15 +90,17 @@ class DeadLetters:
         if envelope.type in self._redacted:
             reason = f"{reason.rstrip().rpartition(chr(10))[2].partition(':')[0]} (redacted)"
         last_line = reason.rstrip().rpartition("\n")[2]
-        _log.error("dead letter: %s to %s: %s", envelope.type, envelope.kind, last_line)
+        # A log is written in UTF-8 as well.
+        type_, kind = _storable(envelope.type), _storable(envelope.kind)
+        _log.error("dead letter: %s to %s: %s", type_, kind, last_line)
         self._waiting.append(
             DeadLetter(
                 dead_letter_id=self._ids.new("dead"),
                 at=self._clock.now(),
                 node=self._node,
-                kind=_storable(envelope.kind),
+                kind=kind,
                 key=_storable(envelope.key),
-                type=_storable(envelope.type),
+                type=type_,
                 app=_storable(envelope.app),
                 reason=reason,
                 attempts=delivery.attempts,

@@ -14,10 +14,9 @@ from kernel.requests import (
     NONSENSE,
     Endpoint,
     check_allowed,
-    decode_request,
-    encode_request,
     made_no_sense,
     read_error,
+    read_request,
     result_json,
 )
 from kernel.throttle import Throttle
@@ -164,6 +163,19 @@ class Edge:
         )
         self.accepting = True
 
+    def set_operations(self, service: str, operations: Iterable[Operation]) -> None:
+        """Replace the operations of one service; the counts of those that stay go on."""
+        names = [name for name in self.endpoints if name.partition(".")[0] == service]
+        replaced = {name: self.endpoints.pop(name) for name in names}
+        for operation in operations:
+            assert operation.service == service, f"{operation.name} is not of {service}"
+            endpoint = Endpoint(operation)
+            before = replaced.get(operation.name)
+            if before is not None:
+                endpoint.take_over(before)
+            self.endpoints[operation.name] = endpoint
+        self._routes.clear()
+
     async def close_intake(self) -> None:
         """Take no more requests; those under way are still answered."""
         self.accepting = False
@@ -199,15 +211,13 @@ class Edge:
             self._admit(endpoint, data)
             now_ms = self._clock.now_ms()
             deadline_ms = self._deadline_ms(headers, now_ms)
-            message = decode_request(endpoint, data)
-            body = encode_request(message)
+            key, _, body = read_request(endpoint, data)
         except ZhihuiError as error:
             if admitted:
                 self._throttle.release(admitted)
             self._refuse(endpoint, reply, error)
             return
         self._in_flight += 1
-        key = getattr(message, endpoint.operation.key) or ""
         self._ask(_Pending(endpoint, app, key, body, reply, now_ms, deadline_ms))
 
     def _ask(self, pending: _Pending) -> None:

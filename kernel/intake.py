@@ -26,10 +26,9 @@ from kernel.requests import (
     NONSENSE,
     Endpoint,
     check_allowed,
-    decode_request,
-    encode_request,
     made_no_sense,
     read_error,
+    read_request,
     result_json,
 )
 from kernel.stream_letters import DEAD_LETTER_SETTINGS, StreamLetters
@@ -277,18 +276,17 @@ class Intake:
         work = _Work(message)
         try:
             endpoint = self._route(work)
-            request = decode_request(endpoint, message.body)
-            body = encode_request(request)
+            key, request_id, body = read_request(endpoint, message.body)
         except Rejected as error:
             self._give_up(work, error.body())
             return
         work.endpoint = endpoint
-        work.request_id = request.request_id
+        work.request_id = request_id
         operation = endpoint.operation
         endpoint.requests += 1
         self._node.ask_nowait(
             operation.kind,
-            getattr(request, operation.key) or "",
+            key,
             operation.name,
             work.app,
             self._deadline_ms(),

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import anyio
 import nats.errors
+from nats.js import JetStreamContext
 
 from kernel._nats_connection import DirectConnection
 from kernel.address import without_password
@@ -191,6 +192,10 @@ class NatsBus:
     def on_disconnect(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever what is in flight may be lost."""
         self._listeners.append(listener)
+
+    def jetstream(self) -> JetStreamContext:
+        """Return JetStream's administration over the connection of this moment."""
+        return self.control.jetstream()
 
     def statistics(self) -> BusStatistics:
         """Return the counts of the data connections."""

@@ -180,7 +180,15 @@ class Ownership:
         for listener in self._on_moved:
             listener()
         while True:
-            await self._tick()
+            try:
+                await self._tick()
+            except NotReady as error:
+                # One lost connection is no reason to give up what takes seconds anyway.
+                if self._clock.monotonic_s() >= give_up_s:
+                    raise
+                _log.warning("no share yet: %s", error.message)
+                await self._clock.sleep(0.1)
+                continue
             wanted = PARTITIONS if len(self._nodes) <= 1 else min(self._share(), 1)
             if len(self._epochs) >= wanted:
                 return

@@ -227,6 +227,7 @@ class Pack:
                 summary=marked.summary,
                 errors=marked.errors,
                 events=marked.events,
+                late=True,
             )
             for marked in self.pack_operations()
             if not marked.internal

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,10 +22,10 @@ __all__ = (
     "NONSENSE",
     "Endpoint",
     "check_allowed",
-    "decode_request",
-    "encode_request",
+    "decode_json",
     "made_no_sense",
     "read_error",
+    "read_request",
     "result_json",
 )
 
@@ -51,17 +52,44 @@ class Endpoint:
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
-        self.decode = msgspec.json.Decoder(operation.request).decode
+        kind = _addressed(operation) if operation.late else operation.request
+        self.decode = msgspec.json.Decoder(kind).decode
         self.transcode = msgspec.msgpack.Decoder(operation.result).decode
         self.requests = 0
         self.errors = 0
         self.last_error = ""
         self.processing_ms = 0
 
+    def take_over(self, before: "Endpoint") -> None:
+        """Go on counting where another one of the same name stopped."""
+        self.requests, self.errors = before.requests, before.errors
+        self.last_error, self.processing_ms = before.last_error, before.processing_ms
+
     @property
     def subject(self) -> str:
         """The subject with a wildcard for the app."""
         return request_subject("*", self.operation.service, self.operation.verb)
+
+
+def _addressed(operation: Operation) -> type[msgspec.Struct]:
+    """Return a struct of nothing but where a request goes and under which id."""
+    fields = {one.name: one for one in msgspec.structs.fields(operation.request)}
+    wanted = [fields[operation.key]]
+    if operation.mutates:
+        wanted.append(fields["request_id"])
+    return msgspec.defstruct(
+        operation.request.__name__,
+        [(one.name, one.type, _same_field(one)) for one in wanted],
+        kw_only=True,
+    )
+
+
+def _same_field(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(name=field.encode_name, default_factory=field.default_factory)
+    if field.default is not msgspec.NODEFAULT:
+        return msgspec.field(name=field.encode_name, default=field.default)
+    return msgspec.field(name=field.encode_name)
 
 
 def check_allowed(operation: Operation, app: str) -> None:
@@ -70,23 +98,30 @@ def check_allowed(operation: Operation, app: str) -> None:
         raise Forbidden(f"{operation.name} is for the back office, the app {OPERATOR_APP!r}")
 
 
-def decode_request(endpoint: Endpoint, data: bytes) -> Any:
-    """Return the request as its struct; raise the rejection that says what is wrong with it."""
+def read_request(endpoint: Endpoint, data: bytes) -> tuple[str, str, bytes]:
+    """Return key, request id ('' for a read) and the bytes that the actor gets.
+
+    Raise the rejection that says what is wrong with the request.
+    """
+    message = decode_json(endpoint.decode, data)
+    operation = endpoint.operation
+    key = getattr(message, operation.key) or ""
+    request_id = message.request_id if operation.mutates else ""
     try:
-        return endpoint.decode(data)
+        return key, request_id, _encode(data if operation.late else message)
+    except OverflowError as error:
+        # JSON knows no limit; an integer of ours has 64 bits.
+        raise InvalidField("an integer of the body is out of range") from error
+
+
+def decode_json(decode: Callable[[bytes], Any], data: bytes) -> Any:
+    """Return what JSON from outside holds; raise the rejection that says what is wrong with it."""
+    try:
+        return decode(data)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(f"the body is not JSON in UTF-8: {error}") from error
-
-
-def encode_request(message: Any) -> bytes:
-    """Return the bytes that the actor gets."""
-    try:
-        return _encode(message)
-    except OverflowError as error:
-        # JSON knows no limit; an integer of ours has 64 bits.
-        raise InvalidField("an integer of the body is out of range") from error
 
 
 def _invalid(error: msgspec.ValidationError) -> Rejected:

@@ -24,6 +24,7 @@ from schemas.operations import (
     credit,
     customers,
     payments,
+    plugins,
     rewards,
     risk,
     routing,
@@ -37,6 +38,7 @@ __all__ = ("BANK_OPERATIONS", "SERVICES")
 # The services whose operations and events stand in a module of their own.
 SERVICES = (
     rules, payments, channels, routing, customers, risk, wealth, rewards, credit, settlement,
+    plugins,
 )  # fmt: skip
 
 _ACCOUNTS_AND_HOLDS: tuple[Operation, ...] = (

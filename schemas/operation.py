@@ -14,7 +14,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     selects the identity. ``mutates`` tells whether the request carries a ``request_id``.
     ``errors`` are the codes it may answer beyond those that every operation may. ``events`` are the
     types that it may emit. ``operator`` is for the back office alone, and others are ``forbidden``.
-    A ``sensitive`` request carries data of a person: it is not taken where bodies are kept.
+    A ``sensitive`` request carries data of a person: it is not taken where bodies are kept. The
+    body of a ``late`` one is decoded by its actor, since several versions of it may be served at a
+    time; whoever brings it reads only where it goes and under which id.
     """
 
     service: str
@@ -29,6 +31,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[str, ...] = ()
     operator: bool = False
     sensitive: bool = False
+    late: bool = False
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from zhihui.commands import (
     keys,
     migrate,
     node,
+    plugin,
     reconcile,
     risk,
     sandbox,
@@ -68,11 +69,12 @@ app.command(rich_help_panel=_USE)(audit.audit)
 app.command(rich_help_panel=_USE)(reconcile.reconcile)
 app.add_typer(events.events, rich_help_panel=_USE)
 app.add_typer(keys.keys, rich_help_panel=_USE)
+app.add_typer(plugin.plugins, rich_help_panel=_USE)
 app.add_typer(risk.risk, rich_help_panel=_USE)
 app.add_typer(settlement.settlement, rich_help_panel=_USE)
 app.add_typer(deadletter.deadletters, rich_help_panel=_USE)
 app.command(rich_help_panel=_USE)(tools.schema)
-app.command(rich_help_panel=_TRY)(tools.demo)
+app.command(rich_help_panel=_TRY, epilog=tools.DEMO_EXAMPLES)(tools.demo)
 app.add_typer(channels.channels, rich_help_panel=_TRY)
 app.add_typer(sandbox.sandbox, rich_help_panel=_TRY)
 app.add_typer(tools.bench, rich_help_panel=_TRY)

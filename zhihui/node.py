@@ -4,7 +4,7 @@ import contextlib
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -15,23 +15,27 @@ import msgspec
 from actors import bank
 from actors.ledger import LedgerBook, LedgerStatistics
 from actors.parts import Parts
+from actors.plugins import PLUGIN_EVENTS
 from actors.rules import RuleSets
-from actors.scenario import scenario_actor_factory
 from kernel.bus import Bus, BusStatistics
 from kernel.clock import Clock, ShiftedClock, SystemClock
 from kernel.dead_letter import DeadLetters, DeadLetterStatistics
 from kernel.discovery import Discovery
 from kernel.edge import Edge, EdgeStatistics
 from kernel.event_relay import EventRelay, EventRelayStatistics
-from kernel.host import BatchHost, Host, HostLimits, HostStatistics, KeyedHost
+from kernel.host import BatchHost, Host, HostLimits, HostStatistics
 from kernel.intake import Intake, IntakeStatistics
 from kernel.jetstream import JetStreams
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, Journal, JournalStatistics
 from kernel.nats_bus import NatsBus
 from kernel.nats_security import NatsSecurity
-from kernel.node import Node, NodeContext, NodeStatistics
+from kernel.node import Node, NodeStatistics
 from kernel.ownership import LEASE_S, Ownership, OwnershipStatistics
+from kernel.pack import Pack
 from kernel.partition import partition_of
+from kernel.plugins.archive import Archive
+from kernel.plugins.archive_store import ArchiveStore, MemoryArchiveStore
+from kernel.plugins.object_store import ObjectArchiveStore
 from kernel.postgres_store import PostgresStore
 from kernel.randomness import IdFactory, Randomness, SystemRandomness
 from kernel.store import Store
@@ -42,7 +46,9 @@ from schemas.catalogue import BANK_OPERATIONS
 from schemas.errors import StaleOwner, Unavailable, ZhihuiError
 from schemas.ledger import Moves, encode_moves
 from schemas.subjects import CLUSTER_SUBJECT
-from zhihui.packs import bundled_packs
+from zhihui.errors import SetupError
+from zhihui.packs import bundled_archives
+from zhihui.plugin_host import PluginHost, PluginHostStatistics
 from zhihui.sandbox import SANDBOX_RULES, SANDBOX_VARIABLE, SandboxRules
 from zhihui.version import VERSION
 
@@ -116,14 +122,20 @@ class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
     throttle: ThrottleStatistics
     ownership: OwnershipStatistics
     dead_letters: DeadLetterStatistics
+    plugins: PluginHostStatistics
 
 
 class RunningNode:
-    """A node with all its parts; made by :func:`running_node`."""
+    """A node with all its parts; made by :func:`running_node`.
+
+    ``bundled`` are the archives of the packs that came with the program. ``resident`` packs are
+    modules of this process instead, for tests.
+    """
 
     def __init__(
         self, config: NodeConfig, bus: Bus, store: Store, clock: Clock, randomness: Randomness,
-        streams: Streams | None = None,
+        streams: Streams | None = None, *, objects: ArchiveStore | None = None,
+        bundled: Iterable[Archive] = (), resident: Iterable[Pack] = (),
     ) -> None:  # fmt: skip
         self.config = config
         self._bus = bus
@@ -147,24 +159,15 @@ class RunningNode:
             bank.FACT_TABLES,
             committed=self.relay.hand_over,
         )
-        packs = bundled_packs()
-        operations = list(BANK_OPERATIONS)
         self._parts = self._made_parts(ids, randomness)
         for host in (self._journal_host(), *bank.hosts(self._parts)):
             self.node.add_host(host)
-        for pack in packs:
-            operations += pack.operations()
-            self.node.add_host(
-                KeyedHost(
-                    scenario_actor_factory(pack, store),
-                    partial(NodeContext, self.node, self.ownership, ids),
-                    kind=f"pack.{pack.name}",
-                    clock=clock,
-                    dead_letters=self.dead_letters,
-                )
-            )
         self.throttle = Throttle(clock, share=lambda: max(len(self.ownership.nodes), 1))
-        self.edge = Edge(self.node, bus, clock, operations, throttle=self.throttle)
+        self.edge = Edge(self.node, bus, clock, BANK_OPERATIONS, throttle=self.throttle)
+        self.plugins = PluginHost(
+            self._parts, self.edge, objects or MemoryArchiveStore(), bundled=bundled,
+            resident=resident,
+        )  # fmt: skip
         self.intake = Intake(
             self.node, self._streams, clock, self.edge.endpoints, encode_moves(Moves())
         )
@@ -234,6 +237,7 @@ class RunningNode:
             throttle=self.throttle.statistics(),
             ownership=self.ownership.statistics(),
             dead_letters=self.dead_letters.statistics(),
+            plugins=self.plugins.statistics(),
         )
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -253,6 +257,8 @@ class RunningNode:
         await self._read_settings()
         for service in bank.services(self._parts):
             tasks.start_soon(service)
+        await self._bus.subscribe(PLUGIN_EVENTS, self._on_plugin_event)
+        await self.plugins.start(tasks)
         tasks.start_soon(self.throttle.keep, self._store)
         tasks.start_soon(self._bus.watch, HEALTH_INTERVAL_S)
         tasks.start_soon(self._watch_health)
@@ -283,6 +289,10 @@ class RunningNode:
         del subject, reply, headers
         if data != self.config.name.encode():
             self.ownership.look()
+
+    def _on_plugin_event(self, subject: str, reply: str, data: bytes, headers: bytes) -> None:
+        del subject, reply, data, headers
+        self.plugins.convergence.wake()
 
     async def _watch_health(self) -> None:
         while True:
@@ -354,7 +364,8 @@ async def running_node(
     """Run a node; ready when entered, stopped in order when left.
 
     Raise :class:`~schemas.errors.NotReady` when a server is out of reach or the other nodes do not
-    share, and :class:`~schemas.errors.StaleOwner` from inside when a newer process takes the name.
+    share, :class:`~zhihui.errors.SetupError` for a setting that cannot be used, and
+    :class:`~schemas.errors.StaleOwner` from inside when a newer process takes the name.
     """
     if clock is None:
         clock = ShiftedClock() if config.settings.get(SANDBOX_VARIABLE) else SystemClock()
@@ -365,7 +376,13 @@ async def running_node(
                 config.nats_url, name=config.name, clock=clock, security=config.nats_security
             ) as bus,
         ):
-            running = RunningNode(config, bus, store, clock, randomness or SystemRandomness())
+            try:
+                running = RunningNode(
+                    config, bus, store, clock, randomness or SystemRandomness(),
+                    objects=ObjectArchiveStore(bus.jetstream), bundled=bundled_archives(),
+                )  # fmt: skip
+            except ValueError as error:
+                raise SetupError(f"a setting cannot be used: {error}") from error
             async with serving(running):
                 yield running
     except BaseExceptionGroup as group:
@@ -404,6 +421,7 @@ async def _serve(
     finally:
         with anyio.CancelScope(shield=True):
             await _step("leave", running.ownership.leave, FLUSH_S_MAX)
+            running.plugins.close()
 
 
 def _cause(error: BaseException) -> BaseException:

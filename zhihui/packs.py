@@ -1,10 +1,6 @@
-"""The scenario packs that come with the program, found by their manifests.
-
-First form: they are imported as ordinary modules of the ``plugins`` room.
-"""
+"""The scenario packs that come with the program: archives to serve, modules to look at."""
 
 import importlib
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,41 +8,40 @@ import msgspec
 
 import plugins
 from kernel.pack import Pack
+from kernel.plugins.archive import Archive, pack_files, pack_folder, read_archive
+from kernel.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.effects import CAPABILITIES
 
-__all__ = ("bundled_event_data", "bundled_packs")
+__all__ = ("bundled_archives", "bundled_event_data", "bundled_packs")
+
+# What an author brings along for others and no node needs.
+_LEFT_OUT = ("samples/", "tests/")
 
 
-class _Events(msgspec.Struct, frozen=True, kw_only=True):
-    """One ``[[events]]`` of a manifest; ``data`` names structs as ``module:name``."""
-
-    type: str
-    data: tuple[str, ...]
-
-
-class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of a ``plugin.toml`` here."""
-
-    name: str
-    entry: str
-    capabilities: tuple[str, ...] = ()
-    events: tuple[_Events, ...] = ()
+def bundled_archives() -> tuple[Archive, ...]:
+    """Return the archives of the bundled packs, without their samples and tests."""
+    archives = []
+    for folder, _ in _folders():
+        files = pack_folder(folder).files
+        kept = {name: data for name, data in files.items() if not name.startswith(_LEFT_OUT)}
+        archives.append(read_archive(pack_files(kept)))
+    return tuple(archives)
 
 
 def bundled_packs() -> tuple[Pack, ...]:
-    """Return one instance of each bundled pack, in the order of their names.
+    """Return one instance of each bundled pack, imported as any module, by name.
 
-    Each may ask for what its manifest asks for and for nothing else.
+    They are for looking at: what a node serves is loaded from archives.
     """
     packs = []
-    for folder, manifest in _manifests():
+    for folder, manifest in _folders():
         kind = _load(folder, manifest.entry)
         if not (isinstance(kind, type) and issubclass(kind, Pack)):
-            raise TypeError(f"{folder}/plugin.toml: entry {manifest.entry!r} is not a Pack")
+            raise TypeError(f"{folder.name}/plugin.toml: entry {manifest.entry!r} is not a Pack")
         if unknown := set(manifest.capabilities) - CAPABILITIES:
             raise ValueError(
-                f"{folder}/plugin.toml asks for the capabilities {', '.join(sorted(unknown))}; "
-                f"there are {', '.join(sorted(CAPABILITIES))}"
+                f"{folder.name}/plugin.toml asks for the capabilities "
+                f"{', '.join(sorted(unknown))}; there are {', '.join(sorted(CAPABILITIES))}"
             )
         pack = kind()
         pack.granted = frozenset(manifest.capabilities)
@@ -57,25 +52,24 @@ def bundled_packs() -> tuple[Pack, ...]:
 def bundled_event_data() -> dict[str, tuple[type[msgspec.Struct], ...]]:
     """Return what the events of the bundled packs carry, by type, as their manifests say."""
     found: dict[str, tuple[type[msgspec.Struct], ...]] = {}
-    for folder, manifest in _manifests():
+    for folder, manifest in _folders():
         for event in manifest.events:
             structs = []
             for name in event.data:
                 struct = _load(folder, name)
                 if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
-                    raise TypeError(f"{folder}/plugin.toml: {name!r} is not a Struct")
+                    raise TypeError(f"{folder.name}/plugin.toml: {name!r} is not a Struct")
                 structs.append(struct)
             found[event.type] = tuple(structs)
     return found
 
 
-def _manifests() -> Iterator[tuple[str, _Manifest]]:
+def _folders() -> Iterator[tuple[Path, Manifest]]:
     for room in plugins.__path__:
-        for path in sorted(Path(room).glob("*/plugin.toml")):
-            manifest = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _Manifest)
-            yield path.parent.name, manifest
+        for path in sorted(Path(room).glob(f"*/{MANIFEST_NAME}")):
+            yield path.parent, read_manifest(path.read_bytes())
 
 
-def _load(folder: str, name: str) -> object:
+def _load(folder: Path, name: str) -> object:
     module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(f"plugins.{folder}.{module}"), attribute)
+    return getattr(importlib.import_module(f"plugins.{folder.name}.{module}"), attribute)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -123,18 +122,16 @@ class ChannelDesk:
         )
 
 
-# One desk for each node: the actors and the receiver of callbacks use the same connections.
-_desks: WeakKeyDictionary[Any, ChannelDesk] = WeakKeyDictionary()
-
-
 def desk_of(parts: Parts) -> ChannelDesk:
     """Return the desk of a node, made when it is first asked for.
 
+    The actors and the receiver of callbacks use the same connections.
     Raise :class:`ValueError` when the file that the setting names makes no sense.
     """
-    known = _desks.get(parts.node)
+    known: ChannelDesk | None = parts.shared.get("channel desk")
     if known is None:
         path = parts.settings.get(CHANNELS_SETTING, "")
         config = read_channels(Path(path)) if path else ChannelsConfig(channels={})
-        known = _desks[parts.node] = ChannelDesk(config, make_router(parts), parts)
+        known = ChannelDesk(config, make_router(parts), parts)
+        parts.shared["channel desk"] = known
     return known

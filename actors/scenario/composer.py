@@ -12,6 +12,7 @@ import msgspec
 
 from actors.holds import HoldRow
 from actors.payments.compose import compose_payment
+from actors.scenario.documents import Document, document_fact
 from actors.scenario.served_pack import Carried, EffectRefused, ServedPack, digest_name
 from kernel.pack import Plan
 from kernel.randomness import IdFactory
@@ -82,6 +83,7 @@ class Way(msgspec.Struct, frozen=True):
     plan: Plan
     alternative: Alternative
     messages: tuple[Message, ...] = ()
+    document: Document | None = None
 
     def moves_money(self) -> bool:
         """Tell whether it needs the consent of the risk rules."""
@@ -138,7 +140,7 @@ class Composer:
             f"{digest_name(turn.app, self._served.name, turn.collection, self._key, name)}"
         )
 
-    def compose(self, plan: Plan, document: Fact | None) -> Way:
+    def compose(self, plan: Plan, document: Document | None) -> Way:
         """Return the plan as an alternative; raise :class:`EffectRefused` for one of no sense."""
         if len(plan.effects) > EFFECTS_MAX:
             raise EffectRefused(f"a plan with {len(plan.effects)} effects; at most {EFFECTS_MAX}")
@@ -149,7 +151,9 @@ class Composer:
         for number, effect in enumerate(plan.effects):
             self._take(effect, number)
         if document is not None:
-            self._facts.append(document)
+            turn = self._turn
+            fact = document_fact(self._served.name, turn.collection, turn.app, self._key, document)
+            self._facts.append(fact)
         self._events += [
             Event(notice.type, notice.subject, _json.encode(notice.data).decode())
             for notice in plan.notices
@@ -163,30 +167,30 @@ class Composer:
             tuple(one for one in self._timers.values() if one is not None),
             tuple(self._timers),
         )
-        return Way(plan, alternative, tuple(self._messages))
+        return Way(plan, alternative, tuple(self._messages), document)
 
     def _take(self, effect: msgspec.Struct, number: int) -> None:
         match effect:
             case Pay():
-                self._served.require("pay", "payment")
+                self._served.require("pay")
                 self._pay(effect)
             case PlaceHold():
-                self._served.require("hold", "hold")
+                self._served.require("hold")
                 self._place(effect, number)
             case CaptureHold():
-                self._served.require("hold", "capture of a hold")
+                self._served.require("hold")
                 self._capture(effect)
             case VoidHold():
-                self._served.require("hold", "void of a hold")
+                self._served.require("hold")
                 self._void(effect)
             case Schedule():
-                self._served.require("schedule", "timer")
+                self._served.require("schedule")
                 self._schedule(effect, number)
             case Cancel():
-                self._served.require("schedule", "cancellation of a timer")
+                self._served.require("schedule")
                 self._timers[self._timer_id("timer", effect.name)] = None
             case Send():
-                self._served.require("send", "message")
+                self._served.require("send")
                 self._send(effect, number)
             case _:
                 raise EffectRefused(
@@ -225,7 +229,7 @@ class Composer:
 
     def _check_shares(self, shares: tuple[Share, ...], amount_minor: int) -> None:
         """Raise unless the shares are out of the amount."""
-        self._served.require("split", "share of a payment")
+        self._served.require("split")
         if min(share.amount_minor for share in shares) < 1:
             raise EffectRefused("a share is at least 1 minor unit")
         passed_on = sum(share.amount_minor for share in shares)

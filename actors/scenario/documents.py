@@ -3,36 +3,37 @@
 import logging
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from kernel.clock import Clock
 from kernel.journal import FactTable
+from kernel.plugins.generation import Generation
+from kernel.plugins.migration import StoredDocument, migrated
+from kernel.plugins.slot import Slot
 from kernel.store import Store
 from schemas.change import Fact
 
 __all__ = (
-    "DOCUMENT_BYTES_MAX",
     "DOCUMENT_TABLE",
     "READ_AGE_S_MAX",
     "READ_DOCUMENTS_MAX",
     "Document",
+    "Documents",
     "PackContext",
     "Reader",
     "document_fact",
-    "load_document",
+    "document_key",
 )
 
 DOCUMENT_TABLE = FactTable(
     "document",
-    ("pack", "collection", "key", "version", "body"),
-    ("text", "text", "text", "bigint", "text"),
+    ("pack", "collection", "key", "version", "state_version", "body"),
+    ("text", "text", "text", "bigint", "integer", "text"),
     versioned=True,
     key=("pack", "collection", "key"),
 )
-
-# A document travels with every change of its identity.
-DOCUMENT_BYTES_MAX = 64 * 1024
 
 # A new tariff of a lot shows after this, seconds.
 READ_AGE_S_MAX = 1.0
@@ -41,39 +42,84 @@ READ_DOCUMENTS_MAX = 10_000
 _json = msgspec.json.Encoder()
 
 
-def _document_key(app: str, key: str) -> str:
+def document_key(app: str, key: str) -> str:
     """Return the key under which an app's document is kept: one backend never sees another's."""
     return f"{app}/{key}"
 
 
 class Document:
-    """A state with the version under which it is stored; 0 when it is not yet."""
+    """A document as it is stored, at a version; 0 when it is not yet.
 
-    __slots__ = ("state", "version")
+    It is bytes and stays with its identity, whichever version of the pack comes to read it.
+    """
 
-    def __init__(self, version: int, state: msgspec.Struct | None) -> None:
+    __slots__ = ("__weakref__", "stored", "version")
+
+    def __init__(self, version: int, stored: StoredDocument | None) -> None:
         self.version = version
-        self.state = state
+        self.stored = stored
 
 
-async def load_document(
-    store: Store, pack: str, collection: str, app: str, key: str, state: type[msgspec.Struct]
-) -> Document:
-    """Return an identity's document as committed."""
-    found = await store.load_document(pack, collection, _document_key(app, key))
-    if found is None:
-        return Document(0, None)
-    return Document(found[0], msgspec.json.decode(found[1], type=state))
+class Documents:
+    """The documents as one generation reads and writes them: its classes stay in here."""
+
+    def __init__(self, generation: Generation, slot: Slot, store: Store) -> None:
+        self.pack = slot.name
+        self._generation = generation
+        self._slot = slot
+        self._store = store
+        self._states: WeakKeyDictionary[Document, msgspec.Struct] = WeakKeyDictionary()
+
+    async def load(self, collection: str, app: str, key: str) -> Document:
+        """Return a document as committed."""
+        found = await self._store.load_document(self.pack, collection, document_key(app, key))
+        if found is None:
+            return Document(0, None)
+        version, state_version, body = found
+        return Document(version, StoredDocument(state_version, body.encode()))
+
+    def state(self, document: Document, collection: str, key: str, state: type[Any]) -> Any:
+        """Return what a document says to this generation, migrated if another one wrote it.
+
+        Raise :class:`~kernel.plugins.errors.MigrationFailed` or
+        :class:`~kernel.plugins.errors.DocumentTooNew`.
+        """
+        if document.stored is None:
+            return None
+        known = self._states.get(document)
+        if known is None:
+            stored = migrated(
+                document.stored, collection=collection, key=key, reader=self._generation,
+                slot=self._slot,
+            )  # fmt: skip
+            known = self._states[document] = msgspec.json.decode(stored.body, type=state)
+        return known
+
+    def is_current(self, document: Document, collection: str) -> bool:
+        """Tell whether a document is written as this generation writes it."""
+        wanted = self._generation.manifest.state_version_of(collection)
+        return document.stored is None or document.stored.state_version == wanted
+
+    def written(self, collection: str, version: int, state: msgspec.Struct) -> Document:
+        """Return a document as this generation writes it.
+
+        Raise :class:`~kernel.plugins.errors.DocumentTooLarge`.
+        """
+        body = _json.encode(state)
+        self._generation.turns.check_document(body)
+        state_version = self._generation.manifest.state_version_of(collection)
+        assert state_version is not None, f"the manifest has no collection {collection!r}"
+        document = Document(version, StoredDocument(state_version, body))
+        self._states[document] = state
+        return document
 
 
-def document_fact(
-    pack: str, collection: str, app: str, key: str, version: int, state: msgspec.Struct
-) -> Fact:
+def document_fact(pack: str, collection: str, app: str, key: str, document: Document) -> Fact:
     """Return the row of a document's new version."""
-    body = _json.encode(state)
-    if len(body) > DOCUMENT_BYTES_MAX:
-        raise ValueError(f"a document of {len(body)} bytes; at most {DOCUMENT_BYTES_MAX}")
-    return Fact("document", (pack, collection, _document_key(app, key), version, body.decode()))
+    stored = document.stored
+    assert stored is not None
+    row = (pack, collection, document_key(app, key), document.version, stored.state_version)
+    return Fact("document", (*row, stored.body.decode()))
 
 
 class Reader:
@@ -82,28 +128,27 @@ class Reader:
     Thousands of vehicles read the same few lots; without this each entry would cost a query.
     """
 
-    def __init__(self, pack: str, store: Store) -> None:
-        self._pack = pack
-        self._store = store
-        self._kept: dict[tuple[str, str], tuple[float, Any]] = {}
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
 
     async def read(
         self, app: str, collection: str, key: str, state: type[Any], now_s: float
     ) -> Any:
         """Return a document, or None."""
-        name = (collection, _document_key(app, key))
+        name = (app, collection, key)
         kept = self._kept.get(name)
         if kept is not None and kept[0] > now_s:
             return kept[1]
-        found = await self._store.load_document(self._pack, *name)
+        document = await self._documents.load(collection, app, key)
         # What is not there is not kept: it may be made at any moment, and then it is wanted.
-        if found is None:
+        if document.stored is None:
             return None
-        document = msgspec.json.decode(found[1], type=state)
+        found = self._documents.state(document, collection, key, state)
         if len(self._kept) >= READ_DOCUMENTS_MAX:
             self._kept.clear()
-        self._kept[name] = (now_s + READ_AGE_S_MAX, document)
-        return document
+        self._kept[name] = (now_s + READ_AGE_S_MAX, found)
+        return found
 
 
 class PackContext:

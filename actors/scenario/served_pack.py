@@ -1,15 +1,16 @@
 """A pack as its host looks at it: which messages it takes, and what it may ask for.
 
-An identity takes four kinds of messages. Names of operations and timers have no dots, so these
+An identity takes these messages. Names of operations and timers have no dots, so these
 types never meet::
 
     <pack>.<operation>        a request from outside
     <pack>.send.<operation>   a message of another identity
     <pack>.timer.<timer>      a timer that was scheduled
     <pack>.hold_expired       the time of a hold is over
+    <pack>.~rewrite           the host wants the document in the form of the version that serves
 
-The last three arrive as a :class:`~schemas.change.TimerFired` with a :class:`Carried` in it, so the
-kernel's timers bring them whatever happens to the node that decided on them.
+Those in the middle arrive as a :class:`~schemas.change.TimerFired` with a :class:`Carried` in it,
+so the kernel's timers bring them whatever happens to the node that decided on them.
 """
 
 from collections.abc import Callable
@@ -18,17 +19,27 @@ from typing import Any
 
 import msgspec
 
-from kernel.pack import Pack, PackOperation, PackTimer
+from actors.digest import request_digest
+from actors.scenario.documents import Documents, Reader
+from kernel.pack import PackOperation, PackTimer
+from kernel.plugins.canonical import CanonicalForm
+from kernel.plugins.errors import PackFault
+from kernel.plugins.generation import Generation
+from kernel.plugins.slot import Slot
+from kernel.requests import decode_json
+from kernel.store import Store
 from schemas.change import TimerFired
-from schemas.effects import CAPABILITIES, HoldExpired
+from schemas.effects import HoldExpired
+from schemas.errors import InvalidField
 
-__all__ = ("Carried", "EffectRefused", "ServedPack", "digest_name")
+__all__ = ("Carried", "EffectRefused", "Rewrite", "ServedPack", "digest_name", "served_by")
 
 # 120 bits: names are chosen by packs and keys by their callers, so they must not be made to meet.
 # With a pack's name of 32 characters it makes an identifier of 63.
 _DIGEST_BYTES = 15
 
 _encode = msgspec.msgpack.Encoder().encode
+_bytes_decoder = msgspec.msgpack.Decoder(bytes)
 
 
 def digest_name(*parts: str | int) -> str:
@@ -36,8 +47,8 @@ def digest_name(*parts: str | int) -> str:
     return blake2b(_encode(parts), digest_size=_DIGEST_BYTES).hexdigest()
 
 
-class EffectRefused(TypeError):
-    """A pack asks for what it must not or cannot ask for: a bug of the pack, or of its manifest."""
+class EffectRefused(PackFault):
+    """A pack asks for what it cannot ask for: a bug of the pack."""
 
 
 class Carried(msgspec.Struct, array_like=True, frozen=True):
@@ -53,24 +64,42 @@ class Carried(msgspec.Struct, array_like=True, frozen=True):
     body: msgspec.Raw
 
 
-class ServedPack:
-    """A pack with its capabilities, which are taken once, and its methods by type of message."""
+class Rewrite(msgspec.Struct, array_like=True, frozen=True):
+    """Write the document of a collection again if another version of the pack wrote it."""
 
-    def __init__(self, pack: Pack) -> None:
-        self.pack = pack
+    app: str
+    collection: str
+
+
+def served_by(generation: Generation, slot: Slot, store: Store) -> "ServedPack":
+    """Return how a generation is served, which is made once and goes with the generation."""
+    served: ServedPack | None = generation.shelf.get("served")
+    if served is None:
+        served = generation.shelf["served"] = ServedPack(generation, slot, store)
+    return served
+
+
+class ServedPack:
+    """A generation's pack: its methods by type of message, and all that knows its classes."""
+
+    def __init__(self, generation: Generation, slot: Slot, store: Store) -> None:
+        self.pack = pack = generation.pack
         self.name = pack.name
         self.kind = f"pack.{pack.name}"
-        self.granted = frozenset(pack.granted)
-        if unknown := self.granted - CAPABILITIES:
-            raise EffectRefused(f"pack {self.name!r} is granted {sorted(unknown)}, unknown here")
+        self._grants = generation.grants
+        self.documents = Documents(generation, slot, store)
+        self.reader = Reader(self.documents)
+        self._form = CanonicalForm()
         self.operations: dict[str, PackOperation] = {
             one.verb: one for one in pack.pack_operations()
         }
-        self.requests: dict[str, tuple[PackOperation, Callable[[msgspec.Raw], Any]]] = {
-            f"{self.name}.{one.verb}": (one, msgspec.msgpack.Decoder(one.request).decode)
+        self.requests: dict[str, tuple[PackOperation, Callable[[bytes], Any]]] = {
+            f"{self.name}.{one.verb}": (one, msgspec.json.Decoder(one.request).decode)
             for one in self.operations.values()
             if not one.internal
         }
+        self.states = {one.collection: one.state for one in pack.pack_timers()}
+        self.states |= {one.collection: one.state for one in self.operations.values()}
         self._by_body: dict[tuple[str, type[msgspec.Struct]], PackTimer] = {}
         self.timers: dict[str, PackTimer] = {}
         for timer in pack.pack_timers():
@@ -85,17 +114,42 @@ class ServedPack:
         return f"{self.name}.hold_expired"
 
     @property
+    def rewrite_type(self) -> str:
+        """The type of the message that asks for a document in the form of this generation."""
+        return f"{self.name}.~rewrite"
+
+    def is_unawaited(self, type_: str) -> bool:
+        """Tell whether a message comes by itself, so that nobody waits for its answer."""
+        return type_ == self.expired_type or type_.startswith(
+            (f"{self.name}.send.", f"{self.name}.timer.")
+        )
+
+    @property
     def purpose(self) -> str:
         """What holds and moves of money are for, other than payments."""
         return f"scenario:{self.name}"
 
-    def require(self, capability: str, effect: str) -> None:
-        """Raise :class:`EffectRefused` unless the manifest asked for the capability."""
-        if capability not in self.granted:
-            raise EffectRefused(
-                f"pack {self.name!r} asks for a {effect}; its manifest does not ask for the "
-                f"capability {capability!r}"
-            )
+    def require(self, capability: str) -> None:
+        """Raise :class:`CapabilityRefused` unless the manifest asked for the capability."""
+        self._grants.require(capability)
+
+    def request(self, type_: str, body: msgspec.Raw) -> tuple[PackOperation, Any] | None:
+        """Return the operation of a request from outside, and the request; None: there is none.
+
+        Raise the rejection that says what is wrong with the request.
+        """
+        known = self.requests.get(type_)
+        if known is None:
+            return None
+        return known[0], decode_json(known[1], _bytes_decoder.decode(body))
+
+    def digest(self, type_: str, message: msgspec.Struct) -> bytes:
+        """Return what tells a request from another one, whichever version of the pack reads it."""
+        try:
+            return request_digest(type_, self._form.encode(message))
+        except OverflowError as error:
+            # JSON knows no limit; an integer of ours has 64 bits.
+            raise InvalidField("an integer of the body is out of range") from error
 
     def receiver(self, verb: str) -> PackOperation:
         """Return the operation that takes what is sent; raise :class:`EffectRefused`."""

@@ -18,7 +18,7 @@ from schemas.events import EVENT_TYPE_PREFIX, CloudEvent
 from schemas.payments import Payment
 from schemas.reply import PublicReply
 from schemas.subjects import request_subject
-from tests.documents import PAGES, ROOT, Block, anchors, blocks, links, rows
+from tests.documents import PAGES, ROOT, RUN_PAGES, Block, anchors, blocks, links, rows
 from tests.terminal import Terminal
 from zhihui.audit.checks import CHECKS
 from zhihui.client import Client
@@ -76,7 +76,7 @@ def _checkout(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", RUN_PAGES)
 def test_the_examples_of_a_page_run(
     page: str, tmp_path: Path, nats_url: str, empty_postgres_dsn: str, free_tcp_port: int
 ) -> None:

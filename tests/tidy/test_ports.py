@@ -31,8 +31,10 @@ _ADAPTERS = {
     "kernel/_nats_connection.py": "nats-py's connection, behind the port Bus",
     "kernel/nats_bus.py": "the port Bus over NATS",
     "kernel/nats_security.py": "how a connection to NATS proves who it is",
+    "kernel/plugins/object_store.py": "archives of plugins in NATS's object store",
     "kernel/postgres_store.py": "the port Store over Postgres",
     "kernel/_postgres_ownership.py": "its part that owns partitions",
+    "kernel/_postgres_writing.py": "its part that writes the rows of a commit",
 }
 # Rooms, and files of the front door, that stand outside the simulated world.
 _OUTSIDE = {

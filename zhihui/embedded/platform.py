@@ -13,10 +13,12 @@ import anyio
 
 from actors.customers.keyring import ensure_keyring
 from actors.customers.services import DATA_KEYS_SETTING
+from actors.plugins.trust import OPERATOR_KEY_SETTING
 from kernel.clock import SystemClock
 from kernel.randomness import SystemRandomness
 from zhihui.embedded._node_process import NodeProcess
 from zhihui.embedded.nats_server import EmbeddedNats
+from zhihui.embedded.plugin_key import plugin_operator_key
 from zhihui.embedded.postgres_server import EmbeddedPostgres
 from zhihui.embedded.servers import (
     NATS_URL_VARIABLE,
@@ -119,7 +121,11 @@ async def running_platform(
         if applied:
             report(f"Schema    migrated to revision {applied[-1]}")
         names = _node_names(nodes, data_dir, pair)
-        variables = {DATA_KEYS_SETTING: _data_keys(data_dir), **(settings or {})}
+        variables = {
+            DATA_KEYS_SETTING: _data_keys(data_dir),
+            OPERATOR_KEY_SETTING: _operator_key(data_dir),
+            **(settings or {}),
+        }
         processes = [
             NodeProcess(
                 name,
@@ -163,6 +169,11 @@ def _data_keys(data_dir: Path) -> str:
     path = data_dir.absolute() / _DATA_KEYS_FILE
     ensure_keyring(path, SystemRandomness(), SystemClock().now())
     return str(path)
+
+
+def _operator_key(data_dir: Path) -> str:
+    """Return the path of the key that signs plugins: one given, or one made here once."""
+    return os.environ.get(OPERATOR_KEY_SETTING) or str(plugin_operator_key(data_dir))
 
 
 def _node_names(nodes: int, data_dir: Path, pair: ServerPair) -> list[str]:

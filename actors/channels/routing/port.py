@@ -1,8 +1,6 @@
 """The router as the channels' attempts ask it: their terms in, sentences and a stored text out."""
 
 from collections.abc import Sequence
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -70,22 +68,22 @@ class PortRouter:
         return self._router.statistics()
 
 
-# One router for each node, as it learns from all attempts of the node.
-_routers: WeakKeyDictionary[Any, PortRouter] = WeakKeyDictionary()
-
-
 def make_router(parts: Parts) -> PortRouter:
-    """Make the router of a node, which takes over new rules as soon as the node knows them."""
+    """Make the router of a node, which takes over new rules as soon as the node knows them.
+
+    There is one, as it learns from all attempts of the node.
+    """
     name = ROUTING_RULES.name
     router = Router(parts.rules.current(name), parts.randomness, version=parts.rules.version(name))
     parts.rules.on_change(name, router.reload)
-    _routers[parts.node] = PortRouter(router)
-    return _routers[parts.node]
+    made = PortRouter(router)
+    parts.shared["router"] = made
+    return made
 
 
 def router_of(parts: Parts) -> PortRouter:
     """Return the router of a node, made when it is first asked for."""
-    known = _routers.get(parts.node)
+    known: PortRouter | None = parts.shared.get("router")
     return make_router(parts) if known is None else known
 
 

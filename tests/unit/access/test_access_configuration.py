@@ -39,7 +39,11 @@ def test_no_app_is_named_like_the_service(app: str) -> None:
     assert app_account(app) != SERVICE_ACCOUNT
 
 
-@pytest.mark.parametrize("key", ["", "U", "U" * 56, f"{_KEY} }}", Nkey.generate().seed])
+@pytest.mark.parametrize(
+    "key",
+    ["", "U", "U" * 56, f"{_KEY} }}", Nkey.generate().seed],
+    ids=["empty", "short", "unsigned", "more", "seed"],
+)
 def test_what_is_no_key_never_reaches_the_configuration(key: str) -> None:
     """One wrong key, or one with a brace, would undo the whole configuration."""
     with pytest.raises(ValueError, match="not the public key"):

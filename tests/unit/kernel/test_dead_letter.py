@@ -61,7 +61,9 @@ async def test_flood_is_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> 
     assert [letter.reason for letter in store.letters] == ["2", "3", "4"]
 
 
-async def test_every_text_is_one_that_a_database_can_hold() -> None:
+async def test_every_text_is_one_that_a_database_can_hold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A poison message must not poison its own dead letter: no NUL, no half of a character."""
     store = KeptLetters()
     letters = dead_letters(store, ManualClock(START))
@@ -69,7 +71,8 @@ async def test_every_text_is_one_that_a_database_can_hold() -> None:
     letters.record(delivery(RecordingSender(), key=bad, type_=bad, kind=bad), bad)
     await letters.flush()
     (letter,) = store.letters
-    for text in (letter.reason, letter.key, letter.type, letter.kind, letter.app):
+    # Nor the log.
+    for text in (letter.reason, letter.key, letter.type, letter.kind, letter.app, caplog.text):
         assert "\0" not in text
         text.encode()
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
-from unittest.mock import patch
 
 import anyio
 
@@ -85,7 +84,7 @@ def play(
 
     async def main(clock: VirtualClock, randomness: SeededRandomness) -> Any:
         async with anyio.create_task_group() as tasks:
-            world = World(clock, randomness, tasks)
+            world = World(clock, randomness, tasks, resident=packs)
             caller = Caller(world)
             await caller.open()
             for name in nodes:
@@ -97,8 +96,7 @@ def play(
             tasks.cancel_scope.cancel()
         return result
 
-    with patch("zhihui.node.bundled_packs", return_value=packs):
-        return run_virtual(main, seed=seed)
+    return run_virtual(main, seed=seed)
 
 
 def check_books(world: World) -> None:

@@ -1,0 +1,1 @@
+"""The plugin host: it loads, promotes, drains and unloads packs while traffic flows."""

@@ -1,0 +1,1 @@
+"""A library lends books: the trade of the tests, as far from money as can be."""
