@@ -7,18 +7,21 @@ from typing import Any
 
 from tests.conformance.samples import (
     accounts,
+    campus,
     channels,
     credit,
     customers,
     mandates,
     parking,
     payments,
+    plugins,
     rewards,
     risk,
     routing,
     rules,
     settlement,
     wealth,
+    wholesale_market,
 )
 
 __all__ = ("EVENTS", "REQUESTS", "RESULTS", "Samples")
@@ -26,8 +29,8 @@ __all__ = ("EVENTS", "REQUESTS", "RESULTS", "Samples")
 Samples = dict[str, dict[str, Any]]
 
 _MODULES = (
-    accounts, channels, credit, customers, mandates, parking, payments, rewards, risk, routing,
-    rules, settlement, wealth,
+    accounts, campus, channels, credit, customers, mandates, parking, payments, plugins, rewards,
+    risk, routing, rules, settlement, wealth, wholesale_market,
 )  # fmt: skip
 
 

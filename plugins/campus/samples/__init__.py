@@ -1,0 +1,1 @@
+"""A seeded day of a campus, and what must come of it."""
