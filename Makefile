@@ -16,7 +16,7 @@ REMOVED := $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp ## Run a bundled day of a city car park through the service and check it
+demo: $(VENV)/.stamp ## Play the sample days of all packs and a city's year through the service, and check them
 	@$(BIN)/zhihui demo
 
 test: $(VENV)/.stamp ## Run all tests, on real servers that they start themselves

@@ -1,5 +1,9 @@
-"""The demo: a whole day of a city's car parks through the service, every outcome checked."""
+"""The demo: sample days of scenarios and a city's year through the service, every outcome checked.
 
-from zhihui.demo.run import run_demo
+``zhihui.demo.days`` is what a sample day of any scenario pack is, and ``zhihui.demo.city`` the
+story of the bank's own services.
+"""
 
-__all__ = ("run_demo",)
+from zhihui.demo.run import playable, run_demo
+
+__all__ = ("playable", "run_demo")

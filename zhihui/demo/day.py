@@ -7,7 +7,11 @@ from typing import Any
 
 import msgspec
 
-__all__ = ("BUNDLED_DAY", "Day", "DayLine", "LotTotals", "Manifest", "load_day")
+from zhihui.demo.days.bundled import DAY_FILE, MANIFEST_FILE
+from zhihui.demo.days.manifest import Manifest
+from zhihui.demo.days.shapes import read_manifest
+
+__all__ = ("BUNDLED_DAY", "Day", "DayLine", "load_day")
 
 BUNDLED_DAY = Path(__file__).parents[2] / "plugins" / "parking" / "samples"
 
@@ -21,7 +25,7 @@ class DayLine(msgspec.Struct, frozen=True, kw_only=True):
     In the body ``@acct:<name>`` stands for the account that the line with that ``defines`` opened,
     and ``@<name>.<field>`` for a field of the result that the line with that ``keeps`` had. ``app``
     is who sends it; empty for the day's own. A read with ``until`` is repeated until it is answered
-    as expected.
+    as expected. ``phase`` is the place of its phase in the manifest.
     """
 
     at: int
@@ -36,6 +40,8 @@ class DayLine(msgspec.Struct, frozen=True, kw_only=True):
     app: str = ""
     keeps: str = ""
     until: bool = False
+    # Left out where it is not known, as in the city, whose phases are told by ``at``.
+    phase: int | msgspec.UnsetType = msgspec.UNSET
 
     def renamed(self, old: str, new: str) -> "DayLine":
         """Return the line with another app in the place of ``old``."""
@@ -81,44 +87,26 @@ def _filled(text: str, kept: dict[str, Any]) -> str:
     return _IN_BRACES.sub(lambda found: str(kept[found[1]][found[2]]), text)
 
 
-class LotTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What one lot's operator has at the end; ``account`` is the name of its account."""
-
-    account: str
-    balance_minor: int
-    payments: int
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What must come of the whole day; outcomes are counted by operation and outcome."""
-
-    name: str
-    app: str
-    messages: int
-    setup_messages: int
-    outcomes: dict[str, dict[str, int]]
-    payments: int
-    lots: dict[str, LotTotals]
-    arrears_minor: int
-    arrears: dict[str, int]
-
-
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """All lines of a day, those that come before it, and its manifest."""
+    """All lines of a day in the order of their arrival, and its manifest."""
 
-    setup: list[DayLine]
     lines: list[DayLine]
     manifest: Manifest
 
+    def of_phase(self, number: int) -> list[DayLine]:
+        """Return the lines of a phase; of a day that numbers none, the setup or the rest."""
+        return [
+            line
+            for line in self.lines
+            if (int(not line.setup) if line.phase is msgspec.UNSET else line.phase) == number
+        ]
+
 
 def load_day(folder: Path = BUNDLED_DAY) -> Day:
-    """Read ``day.jsonl.gz`` and ``day.manifest.json`` of a folder."""
+    """Read a day and its manifest from a folder."""
     decode = msgspec.json.Decoder(DayLine).decode
-    content = gzip.decompress((folder / "day.jsonl.gz").read_bytes())
-    lines = [decode(line) for line in content.splitlines()]
-    manifest = (folder / "day.manifest.json").read_bytes()
+    content = gzip.decompress((folder / DAY_FILE).read_bytes())
     return Day(
-        setup=[line for line in lines if line.setup],
-        lines=[line for line in lines if not line.setup],
-        manifest=msgspec.json.decode(manifest, type=Manifest),
+        lines=[decode(line) for line in content.splitlines()],
+        manifest=read_manifest((folder / MANIFEST_FILE).read_bytes()),
     )

@@ -2,10 +2,11 @@
 
 Messages start in the order of their arrival times, as fast as the service takes them. Those of one
 lane go one after another; many lanes are under way at a time. What may be tried again is
-tried again with the same bytes, and so with the same request id, until an answer stands.
+tried again with the same bytes, and so with the same request id, until an answer stands. When a day
+repeats a message that took effect, it has to be answered the same.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -14,9 +15,11 @@ import msgspec
 
 from kernel.clock import Clock, SystemClock
 from schemas.errors import DeadlineExceeded, ErrorBody, Unavailable
-from zhihui.demo.day import Day, DayLine
+from zhihui.demo.day import DayLine
+from zhihui.demo.days.answers import Answers
+from zhihui.demo.tally import NOT_SENT, Answer, Tally, contains
 
-__all__ = ("IN_FLIGHT", "NOT_SENT", "DayDriver", "Mismatch", "PublicClient", "Tally")
+__all__ = ("IN_FLIGHT", "DayDriver", "PublicClient")
 
 # Requests under way at a time. Enough to fill batches; a scenario backend of a city has about as
 # many gates that report in the same second.
@@ -27,14 +30,13 @@ IN_FLIGHT = 256
 _ATTEMPT_S = 5.0
 _GIVE_UP_S = 60.0
 
+# How many answers may be wrong before waiting ends sooner, and how soon: the run has failed by
+# then, and whoever broke something wants to know what within a minute or two.
+_PATIENT_UNTIL = 10
+_IMPATIENT_S = 2.0
+
 # Pause between two sendings of one message when the error does not say how long.
 _PAUSE_S = 0.25
-
-# The outcome of a line that refers to the result of one that failed.
-NOT_SENT = "not_sent"
-
-# Mismatches kept in full, for the report. There are none, or something is thoroughly wrong.
-_MISMATCHES_MAX = 10
 
 
 class PublicClient(Protocol):
@@ -42,38 +44,6 @@ class PublicClient(Protocol):
 
     async def request_raw(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes:
         """Send bytes once and return the bytes of the reply."""
-
-
-class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose outcome is not the expected one."""
-
-    line: DayLine
-    outcome: str
-    reply: str
-
-
-class Tally:
-    """What came of one stage of the day. Latencies are from first sending to answer, seconds."""
-
-    def __init__(self) -> None:
-        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.latencies_s: list[float] = []
-        self.elapsed_s = 0.0
-        self.done = 0
-        self.sent_again = 0
-        self.mismatched = 0
-        self.mismatches: list[Mismatch] = []
-
-    def add(self, line: DayLine, outcome: str, result: dict[str, Any], raw: bytes) -> None:
-        """Count an outcome and compare it with what the line expects."""
-        self.outcomes[line.subject_tail][outcome] += 1
-        self.done += 1
-        if outcome == line.expect and _contains(result, line.expect_result):
-            return
-        self.mismatched += 1
-        if len(self.mismatches) < _MISMATCHES_MAX:
-            reply = raw.decode(errors="backslashreplace")
-            self.mismatches.append(Mismatch(line=line, outcome=outcome, reply=reply))
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -112,15 +82,14 @@ class _Lanes:
 
 
 class DayDriver:
-    """Drive one day through one client.
+    """Drive one day through one client, as ``app``.
 
-    ``account_ids`` holds what the setup opened, by name, and ``kept`` the results that lines keep.
+    ``account_ids`` holds what the day opened, by name, and ``kept`` the results that lines keep.
     """
 
     def __init__(
         self,
         client: PublicClient,
-        day: Day,
         *,
         app: str,
         attempt_s: float = _ATTEMPT_S,
@@ -130,33 +99,20 @@ class DayDriver:
         self.account_ids: dict[str, str] = {}
         self.kept: dict[str, Any] = {}
         self._client = client
-        self._day = day
         self._app = app
         self._attempt_s = attempt_s
         self._give_up_s = give_up_s
         self._clock = clock or SystemClock()
+        self._answers = Answers()
         self._decode = msgspec.json.Decoder(_Reply).decode
-
-    async def run_setup(self, on_done: Callable[[int], None] | None = None) -> Tally:
-        """Open the accounts and lots that the day needs."""
-        return await self._run(self._day.setup, on_done)
-
-    async def run_day(self, on_done: Callable[[int], None] | None = None) -> Tally:
-        """Send the messages of the day. ``on_done`` is called with the count after each one."""
-        return await self._run(self._day.lines, on_done)
 
     async def run_lines(
         self, lines: list[DayLine], on_done: Callable[[int], None] | None = None
     ) -> Tally:
-        """Send some of the lines, and return when all are answered."""
-        return await self._run(lines, on_done)
+        """Send some of the lines, and return when all are answered.
 
-    async def ask(self, operation: str, body: dict[str, Any], *, app: str = "") -> dict[str, Any]:
-        """Return the result of a read, or an empty dict when it was refused."""
-        reply, _, _ = await self._settled(operation, msgspec.json.encode(body), app)
-        return reply.result
-
-    async def _run(self, lines: list[DayLine], on_done: Callable[[int], None] | None) -> Tally:
+        ``on_done`` is called with the count after each one.
+        """
         tally = Tally()
         lanes = _Lanes(lines)
         began_s = self._clock.monotonic_s()
@@ -175,17 +131,23 @@ class DayDriver:
         tally.elapsed_s = self._clock.monotonic_s() - began_s
         return tally
 
+    async def ask(self, operation: str, body: dict[str, Any], *, app: str = "") -> dict[str, Any]:
+        """Return the result of a read, or an empty dict when it was refused."""
+        reply, _, _ = await self._settled(operation, msgspec.json.encode(body), app)
+        return reply.result
+
     async def _send(self, line: DayLine, tally: Tally) -> None:
         began_s = self._clock.monotonic_s()
         try:
             payload = line.payload(self.account_ids, self.kept)
         except KeyError as error:
             # What it refers to did not come about.
-            tally.add(line, NOT_SENT, {}, str(error).encode())
+            tally.add(line, Answer(outcome=NOT_SENT, raw=str(error).encode()))
             return
         reply, raw, sendings = await self._settled(line.subject_tail, payload, line.app)
         while line.until and not _fits(line, reply):
-            if self._clock.monotonic_s() > began_s + self._give_up_s:
+            give_up_s = _IMPATIENT_S if tally.mismatched >= _PATIENT_UNTIL else self._give_up_s
+            if self._clock.monotonic_s() > began_s + give_up_s:
                 break
             await self._clock.sleep(_PAUSE_S)
             reply, raw, sendings = await self._settled(line.subject_tail, payload, line.app)
@@ -195,13 +157,30 @@ class DayDriver:
             self.account_ids[line.defines] = reply.result["account_id"]
         if line.keeps and reply.ok:
             self.kept[line.keeps] = reply.result
-        tally.add(line, _outcome(line, reply), reply.result, raw)
+        tally.add(line, self._answer(line, payload, reply, raw))
+
+    def _answer(self, line: DayLine, payload: bytes, reply: _Reply, raw: bytes) -> Answer:
+        error = reply.error
+        subject = self._subject(line.subject_tail, line.app)
+        # Whether it came in time has nothing to do with whether it is the same.
+        final = error is None or not error.retryable
+        return Answer(
+            outcome=_outcome(line, reply),
+            result=reply.result,
+            error="" if error is None else error.code,
+            final=final,
+            repetition=self._answers.note(subject, payload, raw, ok=reply.ok) if final else "first",
+            raw=raw or msgspec.json.encode(error),
+        )
+
+    def _subject(self, operation: str, app: str) -> str:
+        return f"zh.v1.{app or self._app}.{operation}"
 
     async def _settled(
         self, operation: str, payload: bytes, app: str = ""
     ) -> tuple[_Reply, bytes, int]:
         """Send until the answer is final; return it, its bytes, and the number of sendings."""
-        subject = f"zh.v1.{app or self._app}.{operation}"
+        subject = self._subject(operation, app)
         give_up_s = self._clock.monotonic_s() + self._give_up_s
         sendings = 0
         while True:
@@ -222,12 +201,8 @@ class DayDriver:
             await self._clock.sleep(pause_s)
 
 
-def _contains(result: dict[str, Any], expected: dict[str, Any]) -> bool:
-    return all(name in result and result[name] == value for name, value in expected.items())
-
-
 def _fits(line: DayLine, reply: _Reply) -> bool:
-    return reply.ok and _contains(reply.result, line.expect_result)
+    return reply.ok and contains(reply.result, line.expect_result)
 
 
 def _outcome(line: DayLine, reply: _Reply) -> str:

@@ -6,13 +6,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from zhihui.demo.report import SUMMARY_TITLE
+
 __all__ = ("COLUMNS", "write_picture")
 
 # Wide enough that no line of the last screen wraps, narrow enough to be read on a page.
 COLUMNS = 134
 
-# From here on: what comes before is progress and the long list of outcomes.
-_FIRST_LINE = "Operators at the end of the day"
+# From here on: what comes before is progress and the long lists of outcomes.
+_FIRST_LINE = SUMMARY_TITLE
 
 # Rich's own format without its fonts, which are fetched from the web.
 _FORMAT = """\

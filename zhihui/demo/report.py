@@ -1,19 +1,40 @@
-"""What the demo found, compared with the manifest, as tables for a person."""
+"""What the demo found, compared with the manifests, as tables for a person."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from zhihui.demo.books import Books
-from zhihui.demo.day import Manifest
-from zhihui.demo.driver import Tally
+from zhihui.demo.days.manifest import Figures
+from zhihui.demo.days.result import DayResult
+from zhihui.demo.tally import Tally
 
-__all__ = ("Outcomes", "print_balances", "print_books", "print_outcomes", "print_speed")
+__all__ = (
+    "SUMMARY_TITLE",
+    "Outcomes",
+    "print_figures",
+    "print_outcomes",
+    "print_speed",
+    "print_summary",
+)
+
+SUMMARY_TITLE = "What came of all messages"
 
 _PERCENTILES = (50.0, 90.0, 99.0)
+_CAPTION = (
+    "rejected: as the manifest expects, by its code; repeated: sent before, and answered the same, "
+    "byte for byte; figures: balances, amounts held, statements and debts that are the manifest's"
+)
+# Figures that differ are shown up to this many; beyond it something is thoroughly wrong.
+_SHOWN_MAX = 10
+# The longest code of an error.
+_CODE_COLUMNS = len("insufficient_funds")
+# What is counted and not paid.
+_COUNTS = ("statements",)
 
 
 class Outcomes(Protocol):
@@ -24,111 +45,142 @@ class Outcomes(Protocol):
         """The counts."""
 
 
-def print_outcomes(console: Console, manifest: Outcomes, tallies: Sequence[Tally]) -> bool:
-    """Print the count of each outcome beside the manifest's; return whether all agree."""
-    got: dict[str, dict[str, int]] = {}
-    mismatched = 0
-    table = Table(title="Outcomes", title_justify="left")
-    for column in ("operation", "outcome"):
-        table.add_column(column)
-    for column in ("manifest", "got"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+def print_outcomes(
+    console: Console, name: str, manifest: Outcomes, tallies: Sequence[Tally]
+) -> bool:
+    """Print by operation what came of a day's messages; tell if all is as the manifest says."""
+    accepted: Counter[str] = Counter()
+    repeated: Counter[str] = Counter()
+    mismatched: Counter[str] = Counter()
+    rejected: dict[str, Counter[str]] = {}
+    got: dict[str, Counter[str]] = {}
     for tally in tallies:
-        mismatched += tally.mismatched
-        for operation, counts in tally.outcomes.items():
-            sums = got.setdefault(operation, {})
-            for outcome, count in counts.items():
-                sums[outcome] = sums.get(outcome, 0) + count
-    agree = mismatched == 0
-    for operation in sorted({*manifest.outcomes, *got}):
-        expected, found = manifest.outcomes.get(operation, {}), got.get(operation, {})
-        shown = escape(operation)
-        for outcome in sorted({*expected, *found}):
-            same = expected.get(outcome, 0) == found.get(outcome, 0)
-            agree = agree and same
-            both = (f"{side.get(outcome, 0):,}" for side in (expected, found))
-            table.add_row(shown, escape(outcome), *both, _mark(same))
-            shown = ""
+        accepted += tally.accepted
+        repeated += tally.repeated
+        mismatched += tally.mismatched_in
+        for sums, counts in ((got, tally.outcomes), (rejected, tally.rejected)):
+            for operation, count in counts.items():
+                sums.setdefault(operation, Counter()).update(count)
+    table = _table(
+        f"What came of the messages: {name}",
+        "operation", "sent", "accepted", "repeated", "mismatches",
+    )  # fmt: skip
+    # Without lines between columns the longest of names and codes fit on 80 columns.
+    table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
+    table.padding = (0, 0)
+    table.add_column("rejected as expected", min_width=_CODE_COLUMNS)
+    for operation in sorted(got):
+        codes = rejected.get(operation, Counter())
+        counts_of = (got[operation].total(), accepted[operation], repeated[operation])
+        table.add_row(
+            # The day's own operations without its name, which leaves room on a narrow screen.
+            escape(operation.removeprefix(name)),
+            *(f"{count:,}" for count in counts_of),
+            _wrong(mismatched[operation]),
+            escape(", ".join(f"{code} {count:,}" for code, count in sorted(codes.items()))),
+        )
+    refused = sum(codes.total() for codes in rejected.values())
+    messages = sum(counts.total() for counts in got.values())
+    table.add_section()
+    table.add_row(
+        "all",
+        *(f"{count:,}" for count in (messages, accepted.total(), repeated.total())),
+        _wrong(mismatched.total()),
+        f"{refused:,}",
+    )
     console.print(table)
-    if mismatched:
-        console.print(f"[bold red]{mismatched:,} messages had another outcome than expected[/]:")
-        for tally in tallies:
-            _print_mismatches(console, tally)
+    differences = list(_differences(manifest.outcomes, got))
+    for difference in differences:
+        console.print(f"[bold red]mismatch[/] {escape(difference)}", highlight=False)
+    for tally in tallies:
+        _print_mismatches(console, tally)
+    return not differences and not mismatched.total()
+
+
+def _differences(
+    expected: dict[str, dict[str, int]], got: dict[str, Counter[str]]
+) -> Iterator[str]:
+    """Yield where the counts are not the manifest's: messages too many or too few."""
+    for operation in sorted({*expected, *got}):
+        wanted, found = expected.get(operation, {}), got.get(operation, Counter())
+        for outcome in sorted({*wanted, *found}):
+            if (by_manifest := wanted.get(outcome, 0)) != found[outcome]:
+                yield (
+                    f"{operation}: {outcome} {found[outcome]:,} times, "
+                    f"by the manifest {by_manifest:,}"
+                )
+
+
+def print_figures(console: Console, expected: Figures, found: Figures) -> bool:
+    """Print how many balances and the like are the manifest's, and which are not."""
+    agree = True
+    right = []
+    for what, them in expected.items():
+        there = found.get(what, {})
+        wrong = [name for name in {**them, **there} if them.get(name) != there.get(name)]
+        agree = agree and not wrong
+        right.append(f"{sum(name not in wrong for name in them):,} of {len(them):,} {what}")
+        for name in wrong[:_SHOWN_MAX]:
+            console.print(
+                f"[bold red]mismatch[/] {escape(name)} among the {what}: "
+                f"{_figure(what, there.get(name))}; by the manifest {_figure(what, them.get(name))}"
+            )
+        if len(wrong) > _SHOWN_MAX:
+            console.print(f"[bold red]…and {len(wrong) - _SHOWN_MAX:,} more[/] of the {what}")
+    console.print(
+        f"{', '.join(right)} are the manifest's, to the fen.", highlight=False, soft_wrap=True
+    )
     return agree
 
 
-def print_speed(console: Console, setup: Tally, day: Tally) -> None:
+def print_speed(console: Console, tallies: Sequence[Tally]) -> None:
     """Print throughput, and latency as the outside client saw it."""
-    for name, tally in (("Setup", setup), ("Day", day)):
-        ordered = sorted(tally.latencies_s) or [0.0]
-        latencies = ", ".join(
-            f"p{percentile:g} {_at_percentile(ordered, percentile) * 1000:.1f} ms"
-            for percentile in _PERCENTILES
-        )
-        rate = tally.done / tally.elapsed_s if tally.elapsed_s else 0.0
-        again = f", {tally.sent_again:,} sent again" if tally.sent_again else ""
-        console.print(
-            f"{name:<6} {tally.done:,} messages in {tally.elapsed_s:.1f} s: {rate:,.0f}/s; "
-            f"latency {latencies}, max {ordered[-1] * 1000:.1f} ms{again}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def print_books(console: Console, manifest: Manifest, books: Books) -> bool:
-    """Print what operators have and what cars owe beside the manifest's; tell if all agree."""
-    table = Table(title="Operators at the end of the day", title_justify="left")
-    table.add_column("lot", no_wrap=True)
-    for column in ("balance: manifest", "got", "payments: manifest", "got"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    agree = True
-    for lot, totals in manifest.lots.items():
-        found = books.lots[lot]
-        same = (found.balance_minor, found.entries) == (totals.balance_minor, totals.payments)
-        agree = agree and same
-        table.add_row(
-            escape(lot),
-            _yuan(totals.balance_minor),
-            _yuan(found.balance_minor),
-            f"{totals.payments:,}",
-            f"{found.entries:,}",
-            _mark(same),
-        )
-    owed = sum(books.arrears.values())
-    same = books.arrears == manifest.arrears
-    payments = sum(found.entries for found in books.lots.values())
-    table.add_section()
-    table.add_row(
-        f"owed by {len(manifest.arrears):,} cars",
-        _yuan(manifest.arrears_minor),
-        _yuan(owed),
-        f"{manifest.payments:,}",
-        f"{payments:,}",
-        _mark(same),
+    ordered = sorted(latency for tally in tallies for latency in tally.latencies_s) or [0.0]
+    latencies = ", ".join(
+        f"p{percentile:g} {_at_percentile(ordered, percentile) * 1000:.1f} ms"
+        for percentile in _PERCENTILES
     )
-    console.print(table)
-    return agree and same and payments == manifest.payments
-
-
-def print_balances(
-    console: Console, expected: Mapping[str, int], found: Mapping[str, int | None]
-) -> bool:
-    """Print what accounts have beside the plain model's figure; tell if all agree."""
-    wrong = [name for name, amount in expected.items() if found[name] != amount]
-    for name in wrong:
-        got = found[name]
-        shown = "no such account" if got is None else _yuan(got)
-        console.print(
-            f"[bold red]{escape(name)}[/] has {shown}; by the manifest {_yuan(expected[name])}"
-        )
-    right = len(expected) - len(wrong)
+    done = sum(tally.done for tally in tallies)
+    elapsed_s = sum(tally.elapsed_s for tally in tallies)
+    sent_again = sum(tally.sent_again for tally in tallies)
+    rate = done / elapsed_s if elapsed_s else 0.0
+    again = f", {sent_again:,} sent again" if sent_again else ""
     console.print(
-        f"{right:,} of {len(expected):,} balances are the manifest's, to the fen.",
+        f"{done:,} messages in {elapsed_s:.1f} s: {rate:,.0f}/s; "
+        f"latency {latencies}, max {ordered[-1] * 1000:.1f} ms{again}",
         highlight=False,
+        soft_wrap=True,
     )
-    return not wrong
+
+
+def print_summary(console: Console, results: Sequence[DayResult]) -> None:
+    """Print a row for each day that was played."""
+    table = _table(
+        SUMMARY_TITLE, "day", "messages", "accepted", "rejected", "repeated", "mismatches",
+        "figures", "seconds",
+    )  # fmt: skip
+    table.add_column("")
+    table.caption = _CAPTION
+    table.caption_justify = "left"
+    for one in results:
+        counts = (one.messages, one.accepted, one.rejected, one.repeated)
+        table.add_row(
+            escape(one.name),
+            *(f"{count:,}" for count in counts),
+            _wrong(one.mismatched),
+            f"{one.figures_right:,} of {one.figures:,}",
+            f"{one.seconds:.1f}",
+            "[green]ok[/]" if one.agree else "[bold red]FAIL[/]",
+        )
+    console.print(table)
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, overflow="fold", no_wrap=True)
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def _print_mismatches(console: Console, tally: Tally) -> None:
@@ -136,7 +188,8 @@ def _print_mismatches(console: Console, tally: Tally) -> None:
         line = mismatch.line
         sent = bytes.fromhex(line.raw_hex) if line.raw_hex is not None else bytes(line.body)
         console.print(
-            f"  at {line.at} s, {line.subject_tail} {sent.decode(errors='backslashreplace')}\n"
+            f"  {mismatch.fault}, at {line.at} s: "
+            f"{line.subject_tail} {sent.decode(errors='backslashreplace')}\n"
             f"    expected {line.expect} {line.expect_result or ''}\n"
             f"    got {mismatch.outcome} {mismatch.reply}",
             markup=False,
@@ -151,8 +204,14 @@ def _at_percentile(ordered: list[float], percentile: float) -> float:
     return ordered[max(int(rank) - 1, 0)]
 
 
-def _mark(same: bool) -> str:
-    return "[green]ok[/]" if same else "[bold red]mismatch[/]"
+def _wrong(count: int) -> str:
+    return f"[bold red]{count:,}[/]" if count else "0"
+
+
+def _figure(what: str, figure: int | None) -> str:
+    if figure is None:
+        return "nothing"
+    return f"{figure:,}" if what in _COUNTS else _yuan(figure)
 
 
 def _yuan(amount_minor: int) -> str:

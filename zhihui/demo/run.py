@@ -4,16 +4,18 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from actors.channels.configuration import CHANNELS_SETTING
 from kernel.clock import SystemClock
+from schemas.subjects import OPERATOR_APP
 from zhihui.audit import print_report, run_audit
 from zhihui.client import Client
 from zhihui.demo.books import read_books
@@ -21,40 +23,92 @@ from zhihui.demo.city.bundle import load_city
 from zhihui.demo.city.run import run_city
 from zhihui.demo.city.simulator import RunningChannels, running_channels
 from zhihui.demo.day import Day, load_day
+from zhihui.demo.days.bundled import MANIFEST_FILE, bundled_days
+from zhihui.demo.days.date import DayDate, SandboxDate
+from zhihui.demo.days.play import play_day
+from zhihui.demo.days.progress import day_progress
+from zhihui.demo.days.result import DayResult, summed_up
+from zhihui.demo.days.shapes import read_manifest
 from zhihui.demo.driver import DayDriver
 from zhihui.demo.picture import COLUMNS, write_picture
-from zhihui.demo.report import print_books, print_outcomes, print_speed
+from zhihui.demo.reconcile import reconcile_channels
+from zhihui.demo.report import print_figures, print_outcomes, print_speed, print_summary
 from zhihui.embedded.data_dir import DEFAULT_DATA_DIR
 from zhihui.embedded.platform import Platform, running_platform
 from zhihui.sandbox import SANDBOX_VARIABLE
 
-__all__ = ("run_demo",)
+__all__ = ("CITY", "play_and_compare", "playable", "playable_at", "run_demo")
 
-# Without a terminal a line now and then is kinder to a log than a bar.
-_LINES = 10
+CITY = "city"
+_BEFORE_CITY = "parking"
 
 _EXIT_INTERRUPTED = 130
 
 
-def run_demo(*, data_dir: Path | None, keep: bool, picture: Path | None = None) -> int:
-    """Run the bundled day and print the verdict; return the exit code, 0 when all agrees.
+class _Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the demo; ``suffix`` makes its apps others than those of a run before."""
 
-    Without ``data_dir`` the data goes to a temporary folder. With ``keep`` the service runs on
-    until Ctrl-C, and the folder stays; else a temporary one is removed. The end of what is shown is
+    console: Console
+    folder: Path
+    keep: bool
+    temporary: bool
+    names: tuple[str, ...]
+    suffix: str = ""
+
+    def say(self, line: str) -> None:
+        """Print a line as it is."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def playable() -> tuple[str, ...]:
+    """Return the names of all days, in the order in which they are played."""
+    days = tuple(bundled_days())
+    # The city pays over channels, which refuse what is signed on another date than theirs: it comes
+    # before the days that move the date.
+    first = days.index(_BEFORE_CITY) + 1 if _BEFORE_CITY in days else 0
+    return (*days[:first], CITY, *days[first:])
+
+
+def playable_at(ahead: timedelta, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of the days can be played when the date was moved by ``ahead`` before."""
+    return tuple(name for name in names if name != CITY or not ahead)
+
+
+def run_demo(
+    *,
+    data_dir: Path | None,
+    keep: bool,
+    only: Collection[str] = (),
+    picture: Path | None = None,
+) -> int:
+    """Play the bundled days and print the verdict; return the exit code, 0 when all agrees.
+
+    ``only`` names those that are played; without it all of :func:`playable` are. Without
+    ``data_dir`` the data goes to a temporary folder. With ``keep`` the service runs on until
+    Ctrl-C, and the folder stays; else a temporary one is removed. The end of what is shown is
     written to ``picture`` as SVG.
     """
-    console = Console() if picture is None else Console(record=True, width=COLUMNS)
+    console = _console(picture)
+    names = tuple(name for name in playable() if not only or name in only)
     with _data_dir(data_dir, keep=keep) as folder:
+        run = _Run(
+            console=console, folder=folder, keep=keep, temporary=data_dir is None, names=names
+        )
         try:
-            agree = anyio.run(
-                lambda: _run(console, folder, keep=keep, temporary=data_dir is None),
-                backend_options={"use_uvloop": True},
-            )
+            agree = anyio.run(lambda: _run(run), backend_options={"use_uvloop": True})
         except KeyboardInterrupt:
+            run.say("Stopped before the end.")
             return _EXIT_INTERRUPTED
     if picture is not None:
         write_picture(console, picture, title="zhihui demo")
     return 0 if agree else 1
+
+
+def _console(picture: Path | None) -> Console:
+    if picture is not None:
+        return Console(record=True, width=COLUMNS)
+    # A log has no width of its own; the tables have.
+    return Console() if sys.stdout.isatty() else Console(width=COLUMNS)
 
 
 @contextmanager
@@ -71,146 +125,145 @@ def _data_dir(given: Path | None, *, keep: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _run(console: Console, folder: Path, *, keep: bool, temporary: bool) -> bool:
-    day = load_day()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    say(f"Starting the service on {folder}")
+async def _run(run: _Run) -> bool:
+    run.say(f"Starting the service on {run.folder}")
     async with (
-        running_channels(folder / "channels") as channels,
+        running_channels(run.folder / "channels") as channels,
         running_platform(
-            folder,
+            run.folder,
             settings={
                 SANDBOX_VARIABLE: "1",
                 CHANNELS_SETTING: str(Path(channels.channels_file).absolute()),
             },
-            report=say,
+            report=run.say,
         ) as platform,
     ):
         # A day can happen once to an app. On data that may hold one already, this is another app.
-        app = day.manifest.app
-        if not temporary or platform.postgres is None:
-            app = f"{app}-{SystemClock().now():%y%m%d%H%M%S}"
-        agree = await _drive(console, platform, day, app)
-        agree = await _city(console, platform, channels, app, say) and agree
-        _print_next(console, day, app, folder, keep=keep, temporary=temporary)
-        if keep:
-            say(f"The service runs on, with its data in {folder}. Stop it with Ctrl-C.")
+        if not run.temporary or platform.postgres is None:
+            run = msgspec.structs.replace(run, suffix=f"-{SystemClock().now():%y%m%d%H%M%S}")
+        agree = await _play_all(run, platform, channels)
+        _print_next(run)
+        if run.keep:
+            run.say(f"The service runs on, with its data in {run.folder}. Stop it with Ctrl-C.")
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break
-            say("Stopping…")
+            run.say("Stopping…")
     return agree
 
 
-async def _drive(console: Console, platform: Platform, day: Day, app: str) -> bool:
-    manifest = day.manifest
-    console.print(
-        f"\nThe day: {manifest.name}. {manifest.messages:,} messages after "
-        f"{manifest.setup_messages:,} to set it up, as app {app!r}, over "
-        f"{platform.servers.nats_url.rpartition('@')[2]}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    async with Client(app=app, url=platform.servers.nats_url) as client:
-        driver = DayDriver(client, day, app=app)
-        with _progress(console, "Accounts and lots", manifest.setup_messages) as on_done:
-            setup = await driver.run_setup(on_done)
-        with _progress(console, "The day", manifest.messages) as on_done:
-            events = await driver.run_day(on_done)
-        books = await read_books(driver, day)
+async def _play_all(run: _Run, platform: Platform, channels: RunningChannels) -> bool:
+    """Play the days one after another; then compare all books and print the verdict."""
+    console, folders = run.console, bundled_days()
+    results: list[DayResult] = []
+    names = await _names_of_this_date(run, platform)
+    for name in names:
+        if name == CITY:
+            results.append(await _city(run, platform, channels))
+        else:
+            results.append(await _day(run, platform, name, load_day(folders[name])))
+        audit = await run_audit(platform.servers.postgres_dsn)
+        if not audit.ok:
+            # The rows that offend are named at the end; here, after which day they came.
+            failed = ", ".join(check.name for check in audit.checks if not check.ok)
+            console.print(f"[bold red]After {name} the audit fails[/]: {failed}.")
+            break
+        console.print(f"After {name} the audit holds: {len(audit.checks)} checks.", highlight=False)
     console.print()
-    same_outcomes = print_outcomes(console, manifest, (setup, events))
-    same_books = print_books(console, manifest, books)
-    audit = await run_audit(platform.servers.postgres_dsn)
-    print_report(audit, console)
-    console.print()
-    print_speed(console, setup, events)
-    agree = same_outcomes and same_books and audit.ok
-    console.print(
-        "[bold green]Every outcome, every balance and the audit are as they must be.[/]"
-        if agree
-        else "[bold red]The day did not turn out as it must.[/] See the rows marked above.",
-        soft_wrap=True,
-    )
-    return agree
-
-
-async def _city(
-    console: Console,
-    platform: Platform,
-    channels: RunningChannels,
-    day_app: str,
-    say: Callable[[str], None],
-) -> bool:
-    city = load_city()
-    # Like the day, the story can happen once to an app.
-    app = city.manifest.app + day_app[len("citypark") :]
-    console.print(
-        f"\nThe city: {city.manifest.name}. {city.manifest.messages:,} messages, as app {app!r} "
-        "and as the back office, with five payment channels beside it",
-        highlight=False,
-        soft_wrap=True,
-    )
-    agree = await run_city(console, platform, channels, city, app, say=say)
+    print_summary(console, results)
+    agree = 0 < len(results) == len(names) and all(one.agree for one in results)
+    agree = await reconcile_channels(console, platform, channels) and agree
     audit = await run_audit(platform.servers.postgres_dsn)
     print_report(audit, console)
     agree = agree and audit.ok
     console.print(
-        "[bold green]The city's year turned out as it must: every outcome, every balance, the "
-        "channels' books and the audit.[/]"
+        "[bold green]Every outcome, every balance, the channels' books and the audit are as they "
+        "must be.[/]"
         if agree
-        else "[bold red]The city's year did not turn out as it must.[/] See what is marked above.",
+        else "[bold red]The demo did not turn out as it must.[/] See what is marked above.",
         soft_wrap=True,
     )
     return agree
 
 
-@contextmanager
-def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    if not console.is_terminal:
-        yield _progress_lines(console, what, total)
-        return
-    with Progress(
-        TextColumn(f"{what:<18}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
+async def _names_of_this_date(run: _Run, platform: Platform) -> tuple[str, ...]:
+    """Return what is to be played, without the city where a run before moved the date."""
+    async with Client(app=OPERATOR_APP, url=platform.servers.nats_url) as office:
+        ahead = await SandboxDate(office).ahead()
+    names = playable_at(ahead, run.names)
+    if names == run.names:
+        return names
+    run.console.print(
+        f"[yellow]The city is left out[/]: the date of this data was moved by {ahead.days:,} days "
+        "before, and payment channels refuse messages of another date than theirs. Play it on a "
+        "new data directory.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return names
 
 
-def _progress_lines(console: Console, what: str, total: int) -> Callable[[int], None]:
-    step = -(-total // _LINES)
+async def _day(run: _Run, platform: Platform, name: str, day: Day) -> DayResult:
+    manifest, url = day.manifest, platform.servers.nats_url
+    app = manifest.app + run.suffix
+    run.say(
+        f"\nThe day of {name}: {manifest.name}. {manifest.messages_in_all:,} messages in "
+        f"{len(manifest.phases)} phases, as app {app!r}, over {url.rpartition('@')[2]}"
+    )
+    async with Client(app=app, url=url) as client, Client(app=OPERATOR_APP, url=url) as office:
+        driver = DayDriver(client, app=app)
+        return await play_and_compare(run.console, name, day, driver, SandboxDate(office))
 
-    def show(done: int) -> None:
-        if done % step == 0 or done == total:
-            console.print(f"{what}: {done:,} of {total:,}", highlight=False)
 
-    return show
+async def play_and_compare(
+    console: Console, name: str, day: Day, driver: DayDriver, date: DayDate
+) -> DayResult:
+    """Play a day, read its books, and print both beside the manifest."""
+    with day_progress(console, day.manifest.messages_in_all) as on_phase:
+        tallies = await play_day(driver, day, date, on_phase)
+    expected, found = day.manifest.figures(), await read_books(driver, day)
+    same_outcomes = print_outcomes(console, name, day.manifest, tallies)
+    same_figures = print_figures(console, expected, found)
+    print_speed(console, tallies)
+    return summed_up(name, tallies, expected, found, agree=same_outcomes and same_figures)
 
 
-def _print_next(
-    console: Console, day: Day, app: str, folder: Path, *, keep: bool, temporary: bool
-) -> None:
+async def _city(run: _Run, platform: Platform, channels: RunningChannels) -> DayResult:
+    city = load_city()
+    # Like the days, the story can happen once to an app.
+    app = city.manifest.app + run.suffix
+    run.say(
+        f"\nThe city: {city.manifest.name}. {city.manifest.messages:,} messages, as app {app!r} "
+        "and as the back office, with five payment channels beside it"
+    )
+    return await run_city(run.console, platform, channels, city, app, say=run.say)
+
+
+def _print_next(run: _Run) -> None:
     program = "zhihui" if shutil.which("zhihui") else sys.argv[0]
     if program.endswith("__main__.py"):
         program = "python -m zhihui"
-    plate = max(day.manifest.arrears, key=lambda owing: day.manifest.arrears[owing])
-    where = f"--data-dir {folder}"
-    question = f'{app} parking.get \'{{"plate":"{plate}"}}\''
-    if keep:
-        commands = (f"status {where}", f"call {where} {question}", f"audit {where}")
-    elif temporary:
+    where = f"--data-dir {run.folder}"
+    question = _question(run)
+    calls = (f"call {where} {question}",) if question else ()
+    if run.keep:
+        commands = (f"status {where}", *calls, f"audit {where}")
+    elif run.temporary:
         opening = 'city-park account.open \'{"request_id":"r-1","holder":"Li Lei"}\''
-        commands = ("demo --keep", "up", f"call {opening}")
+        commands = ("demo --keep", "demo --only campus", "up", f"call {opening}")
     else:
-        commands = (f"audit {where}", f"up {where}", f"call {where} {question}")
-    console.print("\nTry next:" if not keep else "\nTry next, elsewhere:")
+        commands = (f"audit {where}", f"up {where}", *calls)
+    run.console.print("\nTry next:" if not run.keep else "\nTry next, elsewhere:")
     for command in commands:
-        console.print(f"  {program} {command}", markup=False, highlight=False, soft_wrap=True)
+        run.say(f"  {program} {command}")
+
+
+def _question(run: _Run) -> str:
+    """Return a read of who owes most of those that were played, as words of a command."""
+    for name, folder in bundled_days().items():
+        manifest = read_manifest((folder / MANIFEST_FILE).read_bytes())
+        if name in run.names and manifest.debts is not None and manifest.debts.owed:
+            debts = manifest.debts
+            debtor = max(debts.owed, key=lambda one: debts.owed[one])
+            return f'{manifest.app}{run.suffix} {debts.operation} \'{{"{debts.key}":"{debtor}"}}\''
+    return ""

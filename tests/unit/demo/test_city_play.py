@@ -1,21 +1,17 @@
 """How the city's story is played, phase after phase, and how its balances are compared."""
 
-import io
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
-from rich.console import Console
 
-from tests.unit.demo.test_driver import MANIFEST, SleeplessClock
+from tests.unit.demo.test_driver import SleeplessClock
 from tests.unit.demo.test_driver_names import ScriptedClient
 from zhihui.demo.city.play import play_city
 from zhihui.demo.city.script import Script
-from zhihui.demo.day import Day
 from zhihui.demo.driver import DayDriver
-from zhihui.demo.report import print_balances
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +38,6 @@ async def test_phases_and_what_happens_between_them_come_in_order() -> None:
 
     driver = DayDriver(
         client,
-        Day(setup=[], lines=script.lines, manifest=MANIFEST),
         app="city",
         clock=SleeplessClock(datetime(2026, 11, 25, tzinfo=UTC)),
     )
@@ -72,19 +67,3 @@ def test_the_script_numbers_requests_and_repeats_the_same_bytes() -> None:
     script.again(first)
     assert script.lines[-1] == msgspec.structs.replace(first, at=2)
     assert script.outcomes() == {"account.get": {"ok": 1}, "account.open": {"ok": 3}}
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        ({"anna": 5, "mall": -7}, "2 of 2 balances are the manifest's"),
-        ({"anna": 6, "mall": -7}, "anna has ¥0.06; by the manifest ¥0.05"),
-        ({"anna": 5, "mall": None}, "mall has no such account; by the manifest -¥0.07"),
-    ],
-)
-def test_a_balance_that_differs_is_named(found: dict[str, int | None], said: str) -> None:
-    """Balances agree only when every one is the model's to the fen; another is told with both."""
-    console = Console(file=io.StringIO(), width=120)
-    agree = print_balances(console, {"anna": 5, "mall": -7}, found)
-    assert agree == (found == {"anna": 5, "mall": -7})
-    assert said in console.file.getvalue()  # type: ignore[attr-defined]

@@ -12,22 +12,10 @@ import pytest
 from kernel.clock import ManualClock
 from schemas.errors import Busy, DeadlineExceeded, NotFound, NotReady, ZhihuiError
 from schemas.reply import encode_error, encode_result
-from zhihui.demo.day import Day, DayLine, Manifest
+from zhihui.demo.day import DayLine
 from zhihui.demo.driver import DayDriver
 
 pytestmark = pytest.mark.anyio
-
-MANIFEST = Manifest(
-    name="test",
-    app="citypark",
-    messages=0,
-    setup_messages=0,
-    outcomes={},
-    payments=0,
-    lots={},
-    arrears_minor=0,
-    arrears={},
-)
 
 
 class SleeplessClock(ManualClock):
@@ -78,19 +66,18 @@ def make_line(plate: str, number: int, **more: Any) -> DayLine:
     )
 
 
-def make_driver(lines: list[DayLine], failure: ZhihuiError) -> tuple[DayDriver, FakeClient]:
+def make_driver(failure: ZhihuiError) -> tuple[DayDriver, FakeClient]:
     clock = SleeplessClock(datetime(2026, 6, 15, tzinfo=UTC))
     client = FakeClient(clock, failure)
-    day = Day(setup=[], lines=lines, manifest=MANIFEST)
-    return DayDriver(client, day, app="citypark", give_up_s=20.0, clock=clock), client
+    return DayDriver(client, app="citypark", give_up_s=20.0, clock=clock), client
 
 
 async def test_lanes_run_side_by_side_and_each_in_order() -> None:
     """A lane has one message under way at a time, in order; lanes do not wait for each other."""
     lines = [make_line(f"plate-{number % 7}", number) for number in range(300)]
-    driver, client = make_driver(lines, Busy("full"))
+    driver, client = make_driver(Busy("full"))
     counts: list[int] = []
-    tally = await driver.run_day(counts.append)
+    tally = await driver.run_lines(lines, counts.append)
     assert client.most_in_a_lane == 1
     order: defaultdict[str, list[int]] = defaultdict(list)
     for subject, payload in client.sent:
@@ -105,8 +92,8 @@ async def test_lanes_run_side_by_side_and_each_in_order() -> None:
 @pytest.mark.parametrize("failure", [Busy("full"), DeadlineExceeded("late"), NotReady("down")])
 async def test_what_may_be_retried_is_sent_again_with_the_same_bytes(failure: ZhihuiError) -> None:
     """A retryable error, answered or raised, is tried again until an answer stands."""
-    driver, client = make_driver([make_line("plate", 1, fails=2)], failure)
-    tally = await driver.run_day()
+    driver, client = make_driver(failure)
+    tally = await driver.run_lines([make_line("plate", 1, fails=2)])
     assert len(client.sent) == 3
     assert len(set(client.sent)) == 1
     assert (tally.sent_again, tally.mismatched) == (2, 0)
@@ -114,16 +101,16 @@ async def test_what_may_be_retried_is_sent_again_with_the_same_bytes(failure: Zh
 
 async def test_driver_gives_up_in_the_end() -> None:
     """A service that never answers is a mismatch, not a hang."""
-    driver, _ = make_driver([make_line("plate", 1, fails=10**6)], DeadlineExceeded("late"))
-    tally = await driver.run_day()
+    driver, _ = make_driver(DeadlineExceeded("late"))
+    tally = await driver.run_lines([make_line("plate", 1, fails=10**6)])
     assert tally.outcomes["parking.enter"] == {"deadline_exceeded": 1}
     assert tally.mismatched == 1
 
 
 async def test_rejection_is_final_and_a_wrong_outcome_is_kept() -> None:
     """A rejection is not sent again; one that was not expected is counted and shown."""
-    driver, client = make_driver([make_line("plate", 1, fails=1)], NotFound("no lot"))
-    tally = await driver.run_day()
+    driver, client = make_driver(NotFound("no lot"))
+    tally = await driver.run_lines([make_line("plate", 1, fails=1)])
     assert len(client.sent) == 1
     assert tally.mismatches[0].outcome == "not_found"
 
@@ -131,8 +118,8 @@ async def test_rejection_is_final_and_a_wrong_outcome_is_kept() -> None:
 async def test_right_outcome_with_a_wrong_amount_is_a_mismatch() -> None:
     """The numbers of a result are compared as well as its status."""
     line = msgspec.structs.replace(make_line("plate", 1), expect_result={"arrears_minor": 600})
-    driver, _ = make_driver([line], Busy("full"))
-    tally = await driver.run_day()
+    driver, _ = make_driver(Busy("full"))
+    tally = await driver.run_lines([line])
     assert (tally.outcomes["parking.enter"]["entered"], tally.mismatched) == (1, 1)
 
 

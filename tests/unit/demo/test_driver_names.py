@@ -10,9 +10,10 @@ import pytest
 
 from schemas.errors import NotFound
 from schemas.reply import encode_error, encode_result
-from tests.unit.demo.test_driver import MANIFEST, SleeplessClock
-from zhihui.demo.day import Day, DayLine
-from zhihui.demo.driver import NOT_SENT, DayDriver, Tally
+from tests.unit.demo.test_driver import SleeplessClock
+from zhihui.demo.day import DayLine
+from zhihui.demo.driver import DayDriver
+from zhihui.demo.tally import NOT_SENT, Tally
 
 pytestmark = pytest.mark.anyio
 
@@ -50,8 +51,7 @@ def _line(operation: str, body: dict[str, Any], **more: Any) -> DayLine:
 
 async def _run(client: ScriptedClient, *lines: DayLine) -> tuple[Tally, SleeplessClock]:
     clock = SleeplessClock(datetime(2026, 11, 25, tzinfo=UTC))
-    day = Day(setup=[], lines=list(lines), manifest=MANIFEST)
-    driver = DayDriver(client, day, app="city", give_up_s=_GIVE_UP_S, clock=clock)
+    driver = DayDriver(client, app="city", give_up_s=_GIVE_UP_S, clock=clock)
     return await driver.run_lines(list(lines)), clock
 
 
@@ -97,6 +97,16 @@ async def test_a_read_that_never_fits_is_a_mismatch() -> None:
     (mismatch,) = tally.mismatches
     assert "verifying" in mismatch.reply
     assert tally.latencies_s[0] >= _GIVE_UP_S
+
+
+async def test_when_much_is_wrong_no_read_is_waited_for_long() -> None:
+    """A day that has failed ends soon: later reads get two seconds instead of their full time."""
+    client = ScriptedClient({"case.get": [{"status": "verifying"}]})
+    line = _line("case.get", {}, until=True, expect_result={"status": "opened"})
+    tally, _ = await _run(client, *[line] * 12)
+    assert tally.mismatched == 12
+    assert min(tally.latencies_s[:10]) >= _GIVE_UP_S
+    assert 2.0 <= max(tally.latencies_s[10:]) < 3.0
 
 
 async def test_a_line_that_names_what_did_not_come_about_is_not_sent() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from zhihui.demo.day import DayLine
-from zhihui.demo.driver import DayDriver, Tally
+from zhihui.demo.driver import DayDriver
+from zhihui.demo.tally import Tally
 
 __all__ = ("Act", "play_city")
 

@@ -2,29 +2,27 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
 from rich.console import Console
 
-from actors.channels.configuration import read_channels
 from schemas.subjects import OPERATOR_APP
 from zhihui.client import Client
 from zhihui.demo.city.bundle import City
 from zhihui.demo.city.play import Act, play_city
 from zhihui.demo.city.simulator import RunningChannels
-from zhihui.demo.day import Day, Manifest
-from zhihui.demo.driver import DayDriver, PublicClient, Tally
-from zhihui.demo.report import print_balances, print_outcomes
+from zhihui.demo.days.date import FOLLOW_S
+from zhihui.demo.days.manifest import Figures
+from zhihui.demo.days.result import DayResult, summed_up
+from zhihui.demo.driver import DayDriver, PublicClient
+from zhihui.demo.reconcile import reconcile_channels
+from zhihui.demo.report import print_figures, print_outcomes, print_speed
 from zhihui.embedded.platform import Platform
-from zhihui.reconciliation import Reconciler
 from zhihui.sandbox import move_clock
 
 __all__ = ("run_city",)
 
-# Nodes see the new date after a second at most; see zhihui.sandbox.
-_FOLLOW_S = 1.5
 # What happens by itself (timers, channels) is waited for this long.
 _GIVE_UP_S = 60.0
 
@@ -60,7 +58,7 @@ class _Acts:
     async def _advance(self, body: dict[str, Any]) -> None:
         ahead = await move_clock(self._office, timedelta(days=body["days"]))
         self._console.print(f"It is {ahead.days} days later.", highlight=False)
-        await anyio.sleep(_FOLLOW_S)
+        await anyio.sleep(FOLLOW_S)
 
     async def _outage(self, body: dict[str, Any]) -> None:
         await self._channels.set_outage(body["channel"], body["kind"])
@@ -69,27 +67,8 @@ class _Acts:
 
     async def _reconcile(self, body: dict[str, Any]) -> None:
         del body
-        config = read_channels(Path(self._channels.channels_file))
-        servers = self._platform.servers
-        reconciler = Reconciler(
-            config.statement_url,
-            nats_url=servers.nats_url,
-            postgres_dsn=servers.postgres_dsn,
-            progress=_say_nothing,
-        )
-        results = await reconciler.run(tuple(config.channels), None, post=True)
-        clean = all(one.ok for one in results)
+        clean = await reconcile_channels(self._console, self._platform, self._channels)
         self.agree = self.agree and clean
-        self._console.print(
-            "The channels' books and ours agree, and nothing is in suspense."
-            if clean
-            else "[bold red]The channels' books and ours differ.[/]",
-            highlight=False,
-        )
-
-
-def _say_nothing(channel: str, what: str, done: int, of: int) -> None:
-    del channel, what, done, of
 
 
 async def run_city(
@@ -100,12 +79,12 @@ async def run_city(
     app: str,
     *,
     say: Callable[[str], None],
-) -> bool:
-    """Play the story as ``app`` and print what came of it; tell whether all is as it must be."""
+) -> DayResult:
+    """Play the story as ``app``, and print and return what came of it."""
     url, manifest = platform.servers.nats_url, city.manifest
     async with Client(app=app, url=url) as people, Client(app=OPERATOR_APP, url=url) as office:
         everybody: PublicClient = _Everybody({app: people, OPERATOR_APP: office})
-        driver = DayDriver(everybody, _as_day(city, app), app=app, give_up_s=_GIVE_UP_S)
+        driver = DayDriver(everybody, app=app, give_up_s=_GIVE_UP_S)
         acts = _Acts(platform, channels, office, console)
         lines = [line.renamed(manifest.app, app) for line in city.lines]
         tallies = await play_city(
@@ -114,11 +93,13 @@ async def run_city(
             ),
         )  # fmt: skip
         balances = {name: await _posted(driver, name) for name in manifest.balances}
-    console.print()
-    same_outcomes = print_outcomes(console, manifest, tallies)
-    same_balances = print_balances(console, manifest.balances, balances)
-    _print_count(console, tallies)
-    return same_outcomes and same_balances and acts.agree
+    expected: Figures = {"balances": dict(manifest.balances)}
+    found: Figures = {"balances": balances}
+    same_outcomes = print_outcomes(console, "city", manifest, tallies)
+    same_balances = print_figures(console, expected, found)
+    print_speed(console, tallies)
+    agree = same_outcomes and same_balances and acts.agree
+    return summed_up("city", tallies, expected, found, agree=agree)
 
 
 def _tell(say: Callable[[str], None], phase: str, count: int) -> None:
@@ -134,17 +115,3 @@ async def _posted(driver: DayDriver, name: str) -> int | None:
     answer = await driver.ask("account.get", {"account_id": account_id})
     posted: int | None = answer.get("posted_minor")
     return posted
-
-
-def _as_day(city: City, app: str) -> Day:
-    """Return the story in the form that the driver takes; its own counts are not asked for."""
-    manifest = Manifest(
-        name=city.manifest.name, app=app, messages=city.manifest.messages, setup_messages=0,
-        outcomes=city.manifest.outcomes, payments=0, lots={}, arrears_minor=0, arrears={},
-    )  # fmt: skip
-    return Day(setup=[], lines=city.lines, manifest=manifest)
-
-
-def _print_count(console: Console, tallies: list[Tally]) -> None:
-    done = sum(tally.done for tally in tallies)
-    console.print(f"{done:,} messages of the city in {len(tallies)} phases.", highlight=False)
