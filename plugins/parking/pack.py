@@ -1,56 +1,41 @@
-"""The operations of the city car park. The rules of money are in ``collection``.
+"""The car park as a pack: its operations and timers, desk by desk.
 
 Decisions of the trade that are made here:
 
-- An entry to the lot that the car is in already is rejected: the camera read twice, or an exit
-  was missed, which the operator reports first. At another lot the car has obviously left, so
-  the open stay is closed as a lost exit and the entry stands.
-- A car that owes for many stays is refused at the gate, never locked in: an exit always succeeds.
+- All of a plate stands in one document: stay, debts, mandate, passes, disputes. So nothing is
+  collected twice, and an exit is decided at once, without asking anybody.
+- A car that owes is refused at the gate, never locked in: an exit always succeeds.
 - Times may come late but not from the future, and stays of one plate follow each other.
+- What a lot does not ask for costs nothing: a plain entry and a plain exit are one document each,
+  and the payments of the exit.
 """
 
-from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from msgspec.structs import replace
+from zhihui.plugin import Pack
 
-from zhihui.plugin import (
-    Context,
-    InvalidField,
-    InvalidState,
-    NotFound,
-    Notice,
-    Pack,
-    Plan,
-    operation,
+from . import (
+    dispute_desk,
+    entry_desk,
+    exit_desk,
+    lot_desk,
+    pass_desk,
+    place_desk,
+    stay_desk,
+    vehicle_desk,
 )
-
-from .collection import close_lost, exit_plans, settle_plan
-from .messages import (
-    ArrearsSettled,
-    BindVehicle,
-    Entered,
-    EnterLot,
-    Exited,
-    ExitLot,
-    GetVehicle,
-    LotOpened,
-    OpenLot,
-    SettleArrears,
-    Stay,
-    VehicleBound,
-    VehicleView,
-)
-from .state import ARREARS_MAX, Lot, Session, Vehicle
-from .tariff import load_zone
+from .gate_clock import CLOCK_SKEW_MAX
 
 __all__ = ("CLOCK_SKEW_MAX", "Parking")
 
-# How far clocks of lots may differ from ours and from each other. Lots run NTP over mobile links:
-# minutes happen, hours are a fault.
-CLOCK_SKEW_MAX = timedelta(minutes=10)
-
-# Before there were such systems. It keeps all arithmetic off the ends of the calendar.
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# What a tariff has since state version 2.
+_NEW_IN_TARIFF = (
+    "unit_minutes",
+    "steps",
+    "night_cap_minor",
+    "cap_from",
+    "new_energy_free_minutes",
+)
 
 
 class Parking(Pack):
@@ -58,219 +43,51 @@ class Parking(Pack):
 
     name = "parking"
 
-    @operation(
-        "open_lot",
-        collection="lot",
-        key="lot_id",
-        state=Lot,
-        result=LotOpened,
-        events=("parking.lot_opened",),
-    )
-    async def open_lot(self, context: Context, message: OpenLot, lot: Lot | None) -> Plan:
-        """Open a lot, or give an open one a new tariff or payee."""
-        try:
-            load_zone(message.tariff.zone)
-        except ValueError as error:
-            raise InvalidField(
-                f"{error}; use a name of the IANA database such as 'Asia/Shanghai'",
-                field="tariff.zone",
-            ) from error
-        opened = Lot(lot_id=message.lot_id, payee=message.payee, tariff=message.tariff)
-        result = LotOpened(
-            lot_id=opened.lot_id,
-            payee=opened.payee,
-            tariff=opened.tariff,
-            status="opened" if lot is None else "unchanged" if lot == opened else "updated",
-        )
-        notice = Notice(type="parking.lot_opened", subject=opened.lot_id, data=result)
-        return Plan(
-            state=opened, result=result, notices=() if result.status == "unchanged" else (notice,)
-        )
+    open_lot = lot_desk.open_lot
+    count_lot = lot_desk.count_lot
+    count_car = lot_desk.count_car
+    get_lot = lot_desk.get_lot
 
-    @operation(
-        "bind",
-        collection="vehicle",
-        key="plate",
-        state=Vehicle,
-        result=VehicleBound,
-        events=("parking.vehicle_bound",),
-    )
-    async def bind(self, context: Context, message: BindVehicle, vehicle: Vehicle | None) -> Plan:
-        """Name the account that pays for a plate from now on."""
-        known = vehicle or Vehicle(plate=message.plate)
-        result = VehicleBound(
-            plate=message.plate,
-            account_id=message.account_id,
-            arrears_minor=known.arrears_minor,
-        )
-        return Plan(
-            state=replace(known, account_id=message.account_id),
-            result=result,
-            notices=(Notice(type="parking.vehicle_bound", subject=message.plate, data=result),),
-        )
+    bind = vehicle_desk.bind
+    unbind = vehicle_desk.unbind
+    enter = entry_desk.enter
+    exit = exit_desk.exit_lot
+    miss_entry = exit_desk.miss_entry
+    close_overdue = exit_desk.close_overdue
+    settle = vehicle_desk.settle
+    get = vehicle_desk.get
 
-    @operation(
-        "enter",
-        collection="vehicle",
-        key="plate",
-        state=Vehicle,
-        result=Entered,
-        errors=("not_found", "invalid_state"),
-        events=("parking.entered", "parking.exit_lost"),
-    )
-    async def enter(self, context: Context, message: EnterLot, vehicle: Vehicle | None) -> Plan:
-        """Report that a car drove in."""
-        _check_time(context, "entered_at", message.entered_at)
-        known = vehicle or Vehicle(plate=message.plate)
-        _check_order(known, message)
-        lot = await context.read("lot", message.lot_id, Lot)
-        if lot is None:
-            raise NotFound(f"no lot {message.lot_id!r}; open it first", field="lot_id")
-        outside, lost = close_lost(known, message.entered_at)
-        if len(outside.arrears) >= ARREARS_MAX:
-            raise InvalidState(
-                f"{message.plate} owes for {len(outside.arrears)} stays and may not enter; "
-                "settle them first",
-                field="plate",
-            )
-        session = Session(
-            lot_id=lot.lot_id,
-            payee=lot.payee,
-            tariff=lot.tariff,
-            entered_at=message.entered_at,
-        )
-        result = Entered(
-            plate=message.plate,
-            lot_id=lot.lot_id,
-            entered_at=message.entered_at,
-            arrears_minor=outside.arrears_minor,
-            lost_exit=lost,
-        )
-        notices = [Notice(type="parking.entered", subject=message.plate, data=result)]
-        if lost is not None:
-            notices.append(Notice(type="parking.exit_lost", subject=message.plate, data=lost))
-        return Plan(state=replace(outside, session=session), result=result, notices=tuple(notices))
+    prepay = stay_desk.prepay
+    register_merchant = stay_desk.register_merchant
+    stamp = stay_desk.stamp
+    expire_stamp = stay_desk.expire_stamp
 
-    @operation(
-        "exit",
-        collection="vehicle",
-        key="plate",
-        state=Vehicle,
-        result=Exited,
-        errors=("not_found", "invalid_state"),
-        events=("parking.exited", "parking.arrears_recorded", "parking.arrears_collected"),
-    )
-    async def exit(
-        self, context: Context, message: ExitLot, vehicle: Vehicle | None
-    ) -> tuple[Plan, ...]:
-        """Report that a car drove out, and collect what it owes."""
-        known = _known(vehicle, message.plate)
-        session = known.session
-        if session is None:
-            raise InvalidState(f"{message.plate} is in no lot", field="plate")
-        if session.lot_id != message.lot_id:
-            raise InvalidState(
-                f"{message.plate} is in lot {session.lot_id!r}, not in {message.lot_id!r}",
-                field="lot_id",
-            )
-        _check_time(context, "left_at", message.left_at)
-        if message.left_at < session.entered_at:
-            raise InvalidField(
-                f"left_at is {message.left_at.isoformat()}, "
-                f"before the entry at {session.entered_at.isoformat()}",
-                field="left_at",
-            )
-        return exit_plans(known, session, message.left_at)
+    buy_pass = pass_desk.buy_pass
+    renew_pass = pass_desk.renew_pass
+    change_plates = pass_desk.change_plates
+    get_pass = pass_desk.get_pass
+    grant_pass = place_desk.grant_pass
+    give_place = place_desk.give_place
+    take_place = place_desk.take_place
+    leave_place = place_desk.leave_place
 
-    @operation(
-        "settle",
-        collection="vehicle",
-        key="plate",
-        state=Vehicle,
-        result=ArrearsSettled,
-        errors=("not_found", "invalid_state", "insufficient_funds"),
-        events=("parking.arrears_collected",),
-    )
-    async def settle(
-        self, context: Context, message: SettleArrears, vehicle: Vehicle | None
-    ) -> Plan:
-        """Pay everything a plate owes at once (补缴欠费)."""
-        known = _known(vehicle, message.plate)
-        if known.account_id is None:
-            raise InvalidState(
-                f"no account is bound to {message.plate}; bind one first", field="plate"
-            )
-        return settle_plan(known)
+    dispute = dispute_desk.dispute
+    decide_dispute = dispute_desk.decide_dispute
+    lapse_dispute = dispute_desk.lapse_dispute
 
-    @operation(
-        "get",
-        collection="vehicle",
-        key="plate",
-        state=Vehicle,
-        result=VehicleView,
-        mutates=False,
-        errors=("not_found",),
-    )
-    async def get(
-        self, context: Context, message: GetVehicle, vehicle: Vehicle | None
-    ) -> VehicleView:
-        """Read what is known of a plate: its stay, its binding, its arrears."""
-        known = _known(vehicle, message.plate)
-        session = known.session
-        stay = None
-        if session is not None:
-            stay = Stay(lot_id=session.lot_id, entered_at=session.entered_at)
-        return VehicleView(
-            plate=known.plate,
-            status="outside" if stay is None else "inside",
-            account_id=known.account_id,
-            arrears_minor=known.arrears_minor,
-            stay=stay,
-            last=known.last,
-        )
+    def migrate(
+        self, collection: str, from_version: int, to_version: int, document: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Turn a document into its form one version later or before.
 
-
-def _known(vehicle: Vehicle | None, plate: str) -> Vehicle:
-    if vehicle is None:
-        raise NotFound(
-            f"plate {plate} is not known: it never entered and is not bound", field="plate"
-        )
-    return vehicle
-
-
-def _check_time(context: Context, field: str, instant: datetime) -> None:
-    if instant < _EARLIEST:
-        raise InvalidField(
-            f"{field} is {instant.isoformat()}; expected a time after the year 2000", field=field
-        )
-    now = context.clock.now()
-    if instant > now + CLOCK_SKEW_MAX:
-        raise InvalidField(
-            f"{field} is {instant.isoformat()}, ahead of the service's clock at {now.isoformat()}; "
-            "set the clock of the lot",
-            field=field,
-        )
-
-
-def _check_order(vehicle: Vehicle, message: EnterLot) -> None:
-    session, last = vehicle.session, vehicle.last
-    if session is not None:
-        since = session.entered_at
-        if session.lot_id == message.lot_id:
-            raise InvalidState(
-                f"{message.plate} is in lot {session.lot_id!r} since {since.isoformat()}; "
-                "report the missing exit first",
-                field="plate",
-            )
-        if message.entered_at < since:
-            raise InvalidField(
-                f"entered_at is {message.entered_at.isoformat()}, before the entry to lot "
-                f"{session.lot_id!r} at {since.isoformat()}",
-                field="entered_at",
-            )
-    elif last is not None and message.entered_at < last.left_at - CLOCK_SKEW_MAX:
-        raise InvalidField(
-            f"entered_at is {message.entered_at.isoformat()}, "
-            f"before the last exit at {last.left_at.isoformat()}",
-            field="entered_at",
-        )
+        Version 1 knows fewer prices and reasons, and refuses what has more; all else that is new it
+        skips.
+        """
+        if (from_version, to_version) == (2, 1):
+            tariff = (document.get("session") or document).get("tariff") or {}
+            for name in _NEW_IN_TARIFF:
+                tariff.pop(name, None)
+            for arrear in document.get("arrears", ()):
+                if arrear["reason"] != "unpaid":
+                    arrear["reason"] = "lost_exit"
+        return document

@@ -54,7 +54,8 @@ class Message(msgspec.Struct, kw_only=True):
 
     ``body`` is sent as JSON unless ``raw_hex`` gives the bytes themselves. ``fault`` is the error
     code of a message that no state can change, because it cannot be decoded. ``defines`` names the
-    account that an ``account.open`` opens, for the bodies of later messages.
+    account that an ``account.open`` opens, for the bodies of later messages. With ``until`` it is a
+    read that is repeated until it is answered as expected.
     """
 
     at: int
@@ -65,6 +66,7 @@ class Message(msgspec.Struct, kw_only=True):
     defines: str | None = None
     setup: bool = False
     fault: str | None = None
+    until: bool = False
 
 
 class Ids:

@@ -7,11 +7,12 @@
 
 ``at`` is the second of the day. Messages of one ``lane`` are sent one after another; lanes do not
 depend on each other. Lines with ``"setup": true`` come first and are done before the day begins.
-``raw_hex`` stands in place of ``body`` for bytes that are not JSON. The service chooses the ids
-of accounts, so the line that opens one ``defines`` a name such as ``@acct:沪A12345``, and the
-sender puts the id in place of the name in later bodies. ``expect`` is the code of the error, or the
-status in the result of a parking operation, or ``ok`` for one of the bank itself;
-``expect_result`` holds fields of the result.
+``raw_hex`` stands in place of ``body`` for bytes that are not JSON. A read with ``"until": true``
+is repeated until it is answered as expected: timers and messages of the pack take a moment. The
+service chooses the ids of accounts, so the line that opens one ``defines`` a name such as
+``@acct:沪A12345``, and the sender puts the id in place of the name in later bodies. ``expect`` is
+the code of the error, or the status in the result of a parking operation, or ``ok`` for one of the
+bank itself; ``expect_result`` holds fields of the result.
 
 ``day.manifest.json`` says what must come of the whole. The same seed makes the same bytes.
 """
@@ -29,12 +30,16 @@ from typing import Any
 
 from plugins.parking.samples.city import LOTS, Ids, Message, make_lanes, setup_messages
 from plugins.parking.samples.mischief import add_mischief, strangers
-from plugins.parking.samples.model import Model, Verdict
+from plugins.parking.samples.model import Model
+from plugins.parking.samples.stories import STORY_ACCOUNTS, STORY_LOTS, stories, story_setup
+from plugins.parking.samples.verdict import Verdict
 
 __all__ = ("DAY_FILE", "MANIFEST_FILE", "SEED", "VEHICLES", "generate", "main")
 
 SEED = 20260615
-VEHICLES = 4000
+VEHICLES = 3775
+# Of each story one for so many ordinary cars.
+_VEHICLES_FOR_A_STORY = 250
 DAY_FILE = "day.jsonl.gz"
 MANIFEST_FILE = "day.manifest.json"
 
@@ -69,13 +74,14 @@ def generate(*, seed: int, vehicles: int, out: Path) -> dict[str, Any]:
 def _make_messages(random: Random, vehicles: int) -> list[Message]:
     ids = Ids()
     drivers, lanes = make_lanes(random, ids, vehicles)
-    setup = list(setup_messages(ids, drivers))
+    setup = [*setup_messages(ids, drivers), *story_setup(ids)]
     day = [
         message
         for driver, lane in zip(drivers, lanes, strict=True)
         for message in add_mischief(random, ids, driver, lane)
     ]
     day += strangers(random, ids, vehicles // 25)
+    day += stories(random, ids, max(1, vehicles // _VEHICLES_FOR_A_STORY))
     # Stable, so the order within a lane stays.
     return setup + sorted(day, key=lambda message: message.at)
 
@@ -86,8 +92,9 @@ def _line(message: Message, verdict: Verdict) -> str:
         "lane": message.lane,
         "subject_tail": message.subject_tail,
     }
-    if message.setup:
-        line["setup"] = True
+    for mark in ("setup", "until"):
+        if getattr(message, mark):
+            line[mark] = True
     if message.defines is not None:
         line["defines"] = message.defines
     if message.raw_hex is not None:
@@ -95,8 +102,10 @@ def _line(message: Message, verdict: Verdict) -> str:
     else:
         line["body"] = message.body
     line["expect"] = verdict.outcome
-    if verdict.result:
-        line["expect_result"] = verdict.result
+    # A read that waits for its answer has to know it, and not only what kind of one it is.
+    result = {"status": verdict.outcome} if message.until else {}
+    if result | verdict.result:
+        line["expect_result"] = result | verdict.result
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -109,6 +118,8 @@ def _totals(messages: list[Message], verdicts: list[Verdict], model: Model) -> d
         for plate, dues in sorted(model.arrears.items())
         if dues
     }
+    owed |= model.stories.owed()
+    shared = [*(f"@acct:{name}" for name in STORY_ACCOUNTS), *_story_lots()]
     return {
         "messages": sum(not message.setup for message in messages),
         "setup_messages": sum(message.setup for message in messages),
@@ -122,9 +133,14 @@ def _totals(messages: list[Message], verdicts: list[Verdict], model: Model) -> d
             }
             for lot in LOTS
         },
+        "balances": {name: model.balances[name] for name in shared},
         "arrears_minor": sum(owed.values()),
         "arrears": owed,
     }
+
+
+def _story_lots() -> list[str]:
+    return [f"@acct:lot:{lot}" for lot in STORY_LOTS]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,28 +11,16 @@ from typing import Any
 import msgspec
 
 from plugins.parking.samples.city import Message
+from plugins.parking.samples.story_model import StoryModel
+from plugins.parking.samples.verdict import Refused, Verdict
 from plugins.parking.tariff import Tariff, fee_minor
 
-__all__ = ("Model", "Refused", "Verdict")
+__all__ = ("Model",)
 
 _ARREARS_MAX = 16
 _SKEW = timedelta(minutes=10)
 # No message of the day is from a later time, but for those of clocks that run far ahead.
 _AHEAD = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What the reply must say: a scenario's own status, ``ok``, or the code of an error.
-
-    ``result`` holds fields of the result that must be equal.
-    """
-
-    outcome: str
-    result: dict[str, int] = {}
-
-
-class Refused(Exception):
-    """The message is rejected; the argument is the error's code."""
 
 
 class Model:
@@ -46,6 +34,7 @@ class Model:
         self.inside: dict[str, tuple[str, datetime]] = {}
         self.last_exit: dict[str, datetime] = {}
         self.arrears: dict[str, list[tuple[str, int]]] = {}
+        self.stories = StoryModel(self.balances, self.payments)
         self._decided: dict[str, tuple[str, dict[str, Any], Verdict]] = {}
 
     def handle(self, message: Message) -> Verdict:
@@ -68,6 +57,8 @@ class Model:
             if name == "account_open":
                 self.balances[str(message.defines)] = 0
                 return Verdict("ok")
+            if message.lane.startswith("stor") and name.startswith("parking"):
+                return self.stories.handle(message.subject_tail, body)
             verdict: Verdict = getattr(self, f"_{name}")(body)
         except Refused as refused:
             return Verdict(str(refused))
