@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # CAUTION: only `clean` removes anything, and never the data in .zhihui.
 REMOVED := $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test check bench schema lock clean
+.PHONY: help demo test check bench hotload schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: $(VENV)/.stamp ## Play the sample days of all packs and a city's year thro
 	@$(BIN)/zhihui demo
 
 test: $(VENV)/.stamp ## Run all tests, on real servers that they start themselves
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.stamp ## Lint, check the format and the types, and the rules of the house
 	@$(BIN)/ruff check
@@ -30,6 +30,9 @@ check: $(VENV)/.stamp ## Lint, check the format and the types, and the rules of 
 
 bench: $(VENV)/.stamp ## Measure payments per second beside an honest baseline
 	@$(BIN)/zhihui bench
+
+hotload: $(VENV)/.stamp ## Prove that versions of packs come and go under load without harm
+	@$(BIN)/zhihui bench hotload
 
 schema: $(VENV)/.stamp ## Write AsyncAPI and JSON Schema files to build/schema
 	@$(BIN)/zhihui schema

@@ -445,8 +445,9 @@ def _calm_garbage_collector() -> None:
 async def run_node(config: NodeConfig) -> None:
     """Run a node until cancelled; write one line of JSON to the output once it takes requests."""
     try:
+        # Before the packs are loaded: what is frozen is not looked through when one is unloaded.
+        _calm_garbage_collector()
         async with running_node(config):
-            _calm_garbage_collector()
             sys.stdout.write(f'{{"ready":true,"node":"{config.name}"}}\n')
             sys.stdout.flush()
             await anyio.sleep_forever()

@@ -6,9 +6,9 @@ import msgspec
 
 from kernel.pack import Pack
 from kernel.plugins.errors import LoadFailed
+from kernel.plugins.holders import is_below
 from kernel.plugins.loader import LoadedCode
 from kernel.plugins.manifest import Manifest
-from kernel.plugins.remains import is_below
 
 __all__ = ("make_pack",)
 

@@ -70,7 +70,8 @@ class Proofs:
         Tell whether what is still alive now has withstood a thorough look.
         """
         began_s = self._clock.monotonic_s()
-        self._waiting[0][0].collect(thaw=False)
+        # The last one to come is the least likely to be frozen, so it tells whether a run helped.
+        self._waiting[-1][0].collect(thaw=False)
         self._next_s = self._after(began_s)
         self._waiting = [(one, looks) for one, looks in self._waiting if one.alive()]
         began_s = self._clock.monotonic_s()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from zhihui.commands.bench_hotload import bench_hotload
 from zhihui.commands.console import output
 
 __all__ = (
@@ -23,6 +24,7 @@ BENCH_EXAMPLES = """\
 zhihui bench                   payments a second, beside the baseline
 zhihui bench routing           the adaptive router beside fixed channels and static weights
 zhihui bench channels          payments over channels that fail in every way
+zhihui bench hotload           versions of packs that come and go under load
 ```
 """
 
@@ -153,6 +155,9 @@ def bench_channels(
     raise typer.Exit(
         run_channels_proof(payments=payments, profile=profile, in_flight=in_flight, kills=kills)
     )
+
+
+bench.command(name="hotload")(bench_hotload)
 
 
 def schema(
