@@ -153,8 +153,9 @@ class TransferStep(msgspec.Struct, array_like=True, frozen=True, tag="transfer")
     Available is what stands above the holds and the floor, and above ``keep_minor`` if that is
     given. Less than ``at_least_minor`` is an ``insufficient_funds``. When nothing is available and
     nothing is demanded, the step makes no entries. The decision finds ``<name>.amount``. Whatever
-    moved is a row of the table ``transfer``, written by the ledger itself. ``owner``,
-    ``credit_owner`` and ``fields`` are as with a posting.
+    moved is a row of the table ``transfer``, written by the ledger itself; without a ``purpose`` a
+    payment of the same change explains it. ``owner``, ``credit_owner`` and ``fields`` are as with a
+    posting.
     """
 
     debit: str

@@ -10,7 +10,7 @@ import msgspec
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ("PAGES", "RUN_PAGES", "ROOT", "Block", "anchors", "blocks", "links", "rows")
+__all__ = ("PAGES", "ROOT", "RUN_PAGES", "Block", "anchors", "blocks", "links", "rows")
 
 ROOT = Path(__file__).parents[1]
 

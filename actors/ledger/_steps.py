@@ -267,10 +267,11 @@ def _transfer(state: State, step: TransferStep, change_seq: int, first: int) -> 
         if not step.exempt:
             check_use(state, step.debit, step.credit, amount, step.fields)
         state.post(step.debit, step.credit, amount, change_seq, exempt=step.exempt)
-        number = len(state.transfers) + len(state.statuses) - first
-        state.transfers.append(
-            (change_seq, number, step.debit, step.credit, amount, step.asset, step.purpose)
-        )
+        if step.purpose:
+            number = len(state.transfers) + len(state.statuses) - first
+            state.transfers.append(
+                (change_seq, number, step.debit, step.credit, amount, step.asset, step.purpose)
+            )
     return {f"{step.name}.amount": amount}
 
 

@@ -1,8 +1,8 @@
 """From a pack's plan to a change: postings, steps, rows, events, timers and messages.
 
 Payments are postings and are made first, in the order of the plan; what touches holds are steps of
-the ledger and follow in their order. So a payment that stands behind a step which gives money
-free would be refused for want of that money, and is refused as a bug instead.
+the ledger and follow in their order. A payment that stands behind a step which gives money free is
+a step as well, so that it may be paid with that money.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ from schemas.ledger import (
     TransferStep,
     encode_moves,
 )
-from schemas.money import CNY
+from schemas.money import CNY, MAX_AMOUNT_MINOR
 
 __all__ = ("EFFECTS_MAX", "SEND_AGAIN_S", "Composer", "Message", "Turn", "Way", "sent_names")
 
@@ -200,11 +200,6 @@ class Composer:
     # Money.
 
     def _pay(self, pay: Pay) -> None:
-        if self._frees_money:
-            raise EffectRefused(
-                "a payment stands behind a capture or a void; payments are made before holds are "
-                "touched, so put it first, or take the money out of the hold"
-            )
         turn = self._turn
         composed = compose_payment(
             pay,
@@ -214,17 +209,37 @@ class Composer:
             method="seamless",
             created_at=self._now,
         )
-        self._postings.append(composed.posting)
         self._facts.append(composed.fact)
         self._events.append(composed.event)
         if pay.shares:
             self._check_shares(pay.shares, pay.amount_minor)
+        if self._frees_money and 0 < pay.amount_minor <= MAX_AMOUNT_MINOR:
+            # It may be paid with what a step before it gives free.
+            self._steps.append(
+                TransferStep(
+                    pay.payer, pay.payee, pay.amount_minor, pay.currency, pay.amount_minor,
+                    owner=turn.app, purpose="",
+                )
+            )  # fmt: skip
+            self._share_out(pay.payee, pay.shares, pay.currency)
+            return
+        self._postings.append(composed.posting)
         self._postings += [
             Posting(
                 pay.payee, share.payee, share.amount_minor, pay.currency, turn.app,
                 fields=("payee", "shares"), purpose=self._served.purpose,
             )
             for share in pay.shares
+        ]  # fmt: skip
+
+    def _share_out(self, payee: str, shares: tuple[Share, ...], currency: str) -> None:
+        """Have what the payee passes on follow, as steps."""
+        self._steps += [
+            TransferStep(
+                payee, share.payee, share.amount_minor, currency, share.amount_minor,
+                owner=self._turn.app, fields=("payee", "shares"), purpose=self._served.purpose,
+            )
+            for share in shares
         ]  # fmt: skip
 
     def _check_shares(self, shares: tuple[Share, ...], amount_minor: int) -> None:
@@ -270,15 +285,8 @@ class Composer:
         )  # fmt: skip
         self._steps.append(step)
         # Of a hold that does not exist the capture is refused, and its shares with it.
-        if effect.shares and known is not None:
-            self._steps += [
-                TransferStep(
-                    effect.payee or known[0], share.payee, share.amount_minor, CNY,
-                    share.amount_minor, owner=turn.app, fields=("payee", "shares"),
-                    purpose=self._served.purpose,
-                )
-                for share in effect.shares
-            ]  # fmt: skip
+        if known is not None:
+            self._share_out(effect.payee or known[0], effect.shares, CNY)
         if final or amount_minor is None:
             self._timers[self._timer_id("hold", effect.name)] = None
 
@@ -290,8 +298,8 @@ class Composer:
         self._timers[self._timer_id("hold", effect.name)] = None
 
     def _expire(self, name: str) -> None:
-        # Whatever the plan is: the ledger refuses it when the hold was resolved before. A payment
-        # of the plan does not get at what this gives free.
+        # Whatever the plan is: the ledger refuses it when the hold was resolved before.
+        self._frees_money = True
         self._steps.append(
             ReleaseStep(self.hold_id(name), "expired", self._turn.app, self._served.purpose)
         )

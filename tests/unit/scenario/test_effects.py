@@ -54,6 +54,47 @@ def test_shares_leave_the_payee_in_the_same_change() -> None:
     play(story, Library())
 
 
+def test_a_payment_may_take_what_a_hold_gives_free() -> None:
+    """All money is held; a void and a payment of it with a share are one change, in that order."""
+
+    async def story(lab: Lab) -> None:
+        payer, payee, third = await lab.account(100), await lab.account(), await lab.account()
+        desk.plans |= {
+            "hold": _ways((PlaceHold(name="a", account_id=payer, amount_minor=100),)),
+            "early": _ways((Pay(payer=payer, payee=payee, amount_minor=60), VoidHold(name="a"))),
+            "late": _ways(
+                (
+                    VoidHold(name="a"),
+                    Pay(
+                        payer=payer,
+                        payee=payee,
+                        amount_minor=60,
+                        shares=(Share(payee=third, amount_minor=20),),
+                    ),
+                )
+            ),
+        }
+        await lab.call("desk.act", desk_id="d", what="hold")
+        assert await lab.refused("desk.act", desk_id="d", what="early") == "insufficient_funds"
+        await lab.call("desk.act", desk_id="d", what="late")
+        money = [await lab.money(one) for one in (payer, payee, third)]
+        assert money == [(40, 0), (40, 0), (20, 0)]
+        (paid,) = lab.rows("payment")
+        (moved,) = lab.rows("transfer")
+        assert (paid["amount_minor"], moved["amount_minor"]) == (60, 20)
+        assert paid["change_seq"] == moved["change_seq"]
+        desk.plans["most"] = _ways(
+            (VoidHold(name="b"), Pay(payer=payer, payee=payee, amount_minor=41))
+        )
+        desk.plans["again"] = _ways((PlaceHold(name="b", account_id=payer, amount_minor=40),))
+        await lab.call("desk.act", desk_id="d", what="again")
+        assert await lab.refused("desk.act", desk_id="d", what="most") == "insufficient_funds"
+        assert await lab.money(payer) == (40, 40)
+
+    desk = Desk(*_ALL)
+    play(story, desk)
+
+
 def test_the_first_plan_that_the_books_accept_stands() -> None:
     """With too little money for the fee, half of it is paid, and its share is half as large."""
 
