@@ -359,9 +359,13 @@ async def _step(name: str, action: Callable[[], Awaitable[Any]], limit_s: float)
 
 @contextlib.asynccontextmanager
 async def running_node(
-    config: NodeConfig, *, clock: Clock | None = None, randomness: Randomness | None = None
-) -> AsyncIterator[RunningNode]:
+    config: NodeConfig, *, clock: Clock | None = None, randomness: Randomness | None = None,
+    bundled: Iterable[Archive] | None = None,
+) -> AsyncIterator[RunningNode]:  # fmt: skip
     """Run a node; ready when entered, stopped in order when left.
+
+    ``bundled`` are the packs that it offers the plan: those that came with the program, unless
+    others are given.
 
     Raise :class:`~schemas.errors.NotReady` when a server is out of reach or the other nodes do not
     share, :class:`~zhihui.errors.SetupError` for a setting that cannot be used, and
@@ -379,7 +383,8 @@ async def running_node(
             try:
                 running = RunningNode(
                     config, bus, store, clock, randomness or SystemRandomness(),
-                    objects=ObjectArchiveStore(bus.jetstream), bundled=bundled_archives(),
+                    objects=ObjectArchiveStore(bus.jetstream),
+                    bundled=bundled_archives() if bundled is None else bundled,
                 )  # fmt: skip
             except ValueError as error:
                 raise SetupError(f"a setting cannot be used: {error}") from error
