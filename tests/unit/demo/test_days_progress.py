@@ -42,7 +42,7 @@ async def test_a_terminal_gets_a_bar_over_the_whole_day() -> None:
     """The bar counts on from phase to phase, and its phases stay to be read."""
     screen = io.StringIO()
     driver, _ = little_driver()
-    console = Console(file=screen, width=100, force_terminal=True)
+    console = Console(file=screen, width=100, force_terminal=True, _environ={"TERM": "xterm"})
     with day_progress(console, 4) as on_phase:
         await play_day(driver, little_day(), FakeDate(), on_phase)
     shown = screen.getvalue()
