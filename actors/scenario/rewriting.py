@@ -17,7 +17,7 @@ from kernel.plugins.slot import Slot
 from kernel.store import Query, Store, Where
 from schemas.errors import ZhihuiError
 
-__all__ = ("PAGE", "ROUND_S", "PackDocuments", "Rewriter")
+__all__ = ("IDLE_S", "PAGE", "ROUND_S", "PackDocuments", "Rewriter")
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 PAGE = 100
 # A look at an index; nobody waits for it.
 ROUND_S = 2.0
+# When there was nothing to do for the version that serves. Something may come yet: another node may
+# have served the version before for a moment longer.
+IDLE_S = 60.0
 _ANSWER_MS = 5_000
 
 
@@ -66,6 +69,8 @@ class Rewriter:
     def __init__(self, parts: Parts, slots: Callable[[], Iterable[Slot]]) -> None:
         self._parts = parts
         self._slots = slots
+        # The version that was looked for, whether it had proven itself, and when to look again.
+        self._rested: dict[str, tuple[tuple[int, bool], float]] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -86,16 +91,24 @@ class Rewriter:
         generation = slot.promoted
         if generation is None or slot.canary is not None or slot.paused:
             return
+        now_s = self._parts.clock.monotonic_s()
+        state = (generation.number, not generation.guard.on_probation())
+        known, rests_until_s = self._rested.get(slot.name, ((0, False), 0.0))
+        if known == state and now_s < rests_until_s:
+            return
+        found = 0
         for collection in generation.manifest.collections:
             version = generation.manifest.state_version_of(collection.name)
             assert version is not None
-            newer = Where("state_version", ">", version)
-            keys = await self._keys(slot, collection.name, newer)
-            await self._rewrite(slot, generation, keys, collection.name)
-            if not generation.guard.on_probation():
-                older = Where("state_version", "<=", version - 1)
-                keys = await self._keys(slot, collection.name, older)
+            which = [Where("state_version", ">", version)]
+            if state[1] and version > 1:
+                which.append(Where("state_version", "<=", version - 1))
+            for one in which:
+                keys = await self._keys(slot, collection.name, one)
                 await self._rewrite(slot, generation, keys, collection.name)
+                found += len(keys)
+        if not found:
+            self._rested[slot.name] = (state, now_s + IDLE_S)
 
     async def _keys(self, slot: Slot, collection: str, which: Where) -> list[str]:
         rows = await self._parts.store.fetch(
