@@ -65,7 +65,7 @@ class HotloadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     cycles: int = 100
     seconds: float = 225.0
-    rate: float = 120.0
+    rate: float = 60.0
     seed: int = 1
     nodes: int = 1
     lanes: int = 32

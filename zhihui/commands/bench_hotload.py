@@ -46,7 +46,7 @@ def bench_hotload(
     seconds: Annotated[float, typer.Option(min=5, help="How long that should take.")] = 225.0,
     rate: Annotated[
         float, typer.Option(min=1, max=2_000, help="Requests a second, of all packs together.")
-    ] = 120.0,
+    ] = 60.0,
     seed: Annotated[int, typer.Option(help="Of what is drawn: who sends, and what twice.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, max=8, help="Nodes that share the work.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
