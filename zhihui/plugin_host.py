@@ -118,6 +118,8 @@ class PluginHost:
 
     def close(self) -> None:
         """Let go of all code, when the node has ended."""
+        for slot in self.registry.slots():
+            self._edge.set_operations(slot.name, ())
         self.registry.close()
 
     async def _check(self, generation: Generation) -> None:

@@ -1,6 +1,7 @@
 """The state documents of packs, and what a pack can reach while it decides."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -128,14 +129,19 @@ class Reader:
     Thousands of vehicles read the same few lots; without this each entry would cost a query.
     """
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, require: Callable[[str], None]) -> None:
         self._documents = documents
+        self._require = require
         self._kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
 
     async def read(
         self, app: str, collection: str, key: str, state: type[Any], now_s: float
     ) -> Any:
-        """Return a document, or None."""
+        """Return a document, or None.
+
+        Raise :class:`~kernel.plugins.errors.CapabilityRefused` when the manifest asks for no reads.
+        """
+        self._require("read")
         name = (app, collection, key)
         kept = self._kept.get(name)
         if kept is not None and kept[0] > now_s:

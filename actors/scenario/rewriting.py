@@ -32,7 +32,7 @@ _ANSWER_MS = 5_000
 
 
 class PackDocuments:
-    """See :class:`kernel.plugins.migration.Documents`; nothing is written through this."""
+    """See :class:`kernel.plugins.migration.DocumentPages`."""
 
     def __init__(self, pack: str, store: Store) -> None:
         self._pack = pack
@@ -57,10 +57,6 @@ class PackDocuments:
             DocumentRow(key, version, StoredDocument(state_version, body.encode()))
             for key, version, state_version, body in rows
         ]
-
-    async def replace(self, collection: str, row: DocumentRow, document: StoredDocument) -> bool:
-        """Write nothing: a document is its identity's, which is asked to do it."""
-        raise NotImplementedError(f"{self._pack}: {collection}/{row.key} is its identity's")
 
 
 class Rewriter:

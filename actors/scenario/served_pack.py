@@ -88,7 +88,7 @@ class ServedPack:
         self.kind = f"pack.{pack.name}"
         self._grants = generation.grants
         self.documents = Documents(generation, slot, store)
-        self.reader = Reader(self.documents)
+        self.reader = Reader(self.documents, generation.grants.require)
         self._form = CanonicalForm()
         self.operations: dict[str, PackOperation] = {
             one.verb: one for one in pack.pack_operations()

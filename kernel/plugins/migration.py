@@ -22,6 +22,7 @@ from kernel.plugins.slot import Slot
 __all__ = (
     "FAILURES_KEPT",
     "PAGE",
+    "DocumentPages",
     "DocumentRow",
     "Documents",
     "MigrationReport",
@@ -55,11 +56,15 @@ class DocumentRow(msgspec.Struct, frozen=True):
     document: StoredDocument
 
 
-class Documents(Protocol):
-    """The documents of one plugin, for those who go through all of them."""
+class DocumentPages(Protocol):
+    """The documents of one plugin, for those who look at them."""
 
     async def page(self, collection: str, after: str, limit: int) -> list[DocumentRow]:
         """Return up to ``limit`` documents whose keys come after one, in the order of the keys."""
+
+
+class Documents(DocumentPages, Protocol):
+    """The documents of one plugin, for those who go through all of them and write them."""
 
     async def replace(self, collection: str, row: DocumentRow, document: StoredDocument) -> bool:
         """Write a document unless it has changed meanwhile; tell whether it was written."""
@@ -101,7 +106,7 @@ def migrated(
     )
 
 
-async def _all(documents: Documents, collection: str, page: int) -> AsyncIterator[DocumentRow]:
+async def _all(documents: DocumentPages, collection: str, page: int) -> AsyncIterator[DocumentRow]:
     """Return all documents of a collection, ``page`` at a time."""
     after = ""
     while rows := await documents.page(collection, after, page):
@@ -198,7 +203,7 @@ async def migrate_all(
     return MigrationReport(failures=tuple(failures), **counts)
 
 
-async def rehearse(generation: Generation, documents: Documents, *, samples_max: int) -> int:
+async def rehearse(generation: Generation, documents: DocumentPages, *, samples_max: int) -> int:
     """Migrate documents as they are now, there and back, and write nothing; return how many.
 
     At most ``samples_max`` of each collection.
@@ -245,7 +250,7 @@ def _check_shape(
 
 
 async def still_needed(
-    generation: Generation, slot: Slot, documents: Documents, *, page: int = PAGE
+    generation: Generation, slot: Slot, documents: DocumentPages, *, page: int = PAGE
 ) -> int:
     """Return how many documents nobody could read once this generation is unloaded.
 

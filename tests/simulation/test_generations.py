@@ -5,21 +5,44 @@ from typing import Any
 
 import anyio
 
+from kernel.plugins.archive import Archive
 from kernel.plugins.generation import State
 from kernel.plugins.slot import Slot
 from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, run_virtual
 from tests.simulation.counter_pack import counter
-from tests.simulation.plugin_office import UNSIGNED, PluginOffice
 from tests.simulation.world import Caller, World
+from tests.unit.plugin_plan.plan_lab import UNSIGNED, Office
 
 _STORY_S_MAX = 100_000
+
+
+class _Office(Office):
+    """The back office, which waits for what it asked for."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._clock = world.clock
+
+    async def number(self, archive: Archive) -> int:
+        """Have an archive loaded; return its generation."""
+        return int((await self.load(archive))["result"]["generation"])
+
+    async def put(self, archive: Archive) -> int:
+        """Have an archive loaded and promoted, and wait until all nodes have done so."""
+        number = await self.serve(archive)
+        await self.wait()
+        return number
+
+    async def wait(self, seconds: float = 3.0) -> None:
+        """Wait until every node has had the time for what the plan says."""
+        await self._clock.sleep(seconds)
 
 
 class _Stage:
     """A world, its back office, and a shop that counts."""
 
-    def __init__(self, world: World, office: PluginOffice, shop: Caller) -> None:
+    def __init__(self, world: World, office: _Office, shop: Caller) -> None:
         self.world = world
         self.office = office
         self.shop = shop
@@ -53,7 +76,7 @@ def _play(story: Callable[[_Stage], Awaitable[Any]], nodes: tuple[str, ...] = ("
             world = World(clock, randomness, tasks, UNSIGNED, resident=())
             for name in nodes:
                 await world.start(name)
-            office, shop = PluginOffice(world), Caller(world)
+            office, shop = _Office(world), Caller(world)
             await office.open()
             await shop.open()
             with anyio.fail_after(_STORY_S_MAX):
@@ -77,8 +100,8 @@ def test_a_pack_comes_to_a_running_platform_and_goes() -> None:
         assert await code() == "unknown_operation"
         number = await stage.office.put(counter())
         assert (await stage.add("c", 5))["total"] == 5
-        await stage.office.call("unload", name="counter", generation=number, leave_documents=True)
-        await stage.office.settle()
+        await stage.office.do("unload", name="counter", generation=number, leave_documents=True)
+        await stage.office.wait()
         assert await code() == "unknown_operation"
         assert stage.slot().generations == {}
         plugins = stage.world.node("n1").plugins.statistics()
@@ -92,8 +115,8 @@ def test_a_message_stays_with_the_version_that_began_it() -> None:
 
     async def story(stage: _Stage) -> None:
         first = await stage.office.put(counter("1.0.0", before="await anyio.sleep(3)"))
-        second = await stage.office.load(counter("1.1.0"))
-        await stage.office.settle()
+        second = await stage.office.number(counter("1.1.0"))
+        await stage.office.wait()
         answers = []
 
         async def slow() -> None:
@@ -102,15 +125,15 @@ def test_a_message_stays_with_the_version_that_began_it() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(slow)
             await stage.world.clock.sleep(0.1)
-            await stage.office.call("promote", name="counter", generation=second)
+            await stage.office.do("promote", name="counter", generation=second)
             await stage.world.clock.sleep(1.5)
             answers.append(await stage.add("new"))
-            await stage.office.call("drain", name="counter", generation=first)
+            await stage.office.do("drain", name="counter", generation=first)
             await stage.world.clock.sleep(0.2)
             assert stage.slot().generations[first].state is not State.STOPPED
         assert [one["by"] for one in answers] == ["1.1.0", "1.0.0"]
         assert (await stage.add("old"))["seen"] == "1.0.0"
-        await stage.office.settle()
+        await stage.office.wait()
         assert stage.slot().generations[first].state is State.STOPPED
 
     _play(story)
@@ -150,16 +173,16 @@ def test_documents_go_forward_and_back() -> None:
         assert (stage.document("c")["state_version"], stage.document("c")["body"]) == (
             2, '{"parts":[7],"by":"2.0.0","rung":0}',
         )  # fmt: skip
-        refused = await stage.office.refused("unload", name="counter", generation=second)
-        assert refused["code"] == "invalid_state"
-        await stage.office.call("rollback", name="counter")
-        await stage.office.settle(6)
+        refused = await stage.office.try_("unload", name="counter", generation=second)
+        assert refused["error"]["code"] == "invalid_state"
+        await stage.office.do("rollback", name="counter")
+        await stage.office.wait(6)
         # Nobody has touched it: the platform did.
         assert stage.document("c")["body"] == '{"total":7,"by":"2.0.0","rung":0}'
         assert (await stage.add("c"))["total"] == 8
         assert (await stage.add("other"))["total"] == 4
-        await stage.office.call("unload", name="counter", generation=second)
-        await stage.office.settle()
+        await stage.office.do("unload", name="counter", generation=second)
+        await stage.office.wait()
         assert (await stage.get("c"))["total"] == 8
 
     _play(story)
@@ -176,10 +199,10 @@ def test_documents_come_forward_once_the_version_has_proven_itself() -> None:
         for _ in range(60):
             await stage.add("busy")
         assert stage.document("a")["state_version"] == 1
-        await stage.office.settle(40)
+        await stage.office.wait(40)
         assert {row["state_version"] for row in stage.world.rows("document")} == {2}
         assert [(await stage.get(name))["total"] for name in ("a", "b", "c")] == [5, 5, 5]
-        await stage.office.call("unload", name="counter", generation=first)
+        await stage.office.do("unload", name="counter", generation=first)
 
     _play(story)
 
@@ -201,9 +224,7 @@ def test_a_version_that_crashes_is_rolled_back_without_losing_a_message() -> Non
         assert (await stage.add("c"))["by"] == "1.0.0"
         for node in ("n1", "n2"):
             assert stage.slot(node).promoted is stage.slot(node).generations[first]
-        (listed,) = (await stage.office.caller.call("plugin.list"))["plugins"]
-        states = {one["generation"]: one["state"] for one in listed["generations"]}
-        assert states == {first: "promoted", second: "stopped"}
+        assert await stage.office.stages("counter") == {first: "promoted", second: "stopped"}
         await stage.world.clock.sleep(60)
         assert [(await stage.get(one))["rung"] for one in ("c", "d")] == [1, 1]
         assert stage.world.rows("dead_letter") == []
@@ -218,11 +239,11 @@ def test_a_timer_waits_for_a_version_that_knows_it() -> None:
         await stage.office.put(counter("1.0.0"))
         second = await stage.office.put(counter("1.1.0", timer="gong"))
         await stage.add("c", 1, remind_in_s=5)
-        await stage.office.call("rollback", name="counter")
-        await stage.office.settle(20)
+        await stage.office.do("rollback", name="counter")
+        await stage.office.wait(20)
         assert (await stage.get("c"))["rung"] == 0
-        await stage.office.call("promote", name="counter", generation=second)
-        await stage.office.settle(60)
+        await stage.office.do("promote", name="counter", generation=second)
+        await stage.office.wait(60)
         assert (await stage.get("c"))["rung"] == 1
 
     _play(story)
@@ -240,15 +261,15 @@ def test_what_fails_before_it_serves_leaves_the_old_one_serving() -> None:
             counter("1.2.0", before="pass\n    oops this is no Python"),
         )
         for archive in bad:
-            number = await stage.office.load(archive)
-            await stage.office.call("promote", name="counter", generation=number)
-            await stage.office.settle()
+            number = await stage.office.number(archive)
+            await stage.office.do("promote", name="counter", generation=number)
+            await stage.office.wait()
             assert (await stage.add("c"))["by"] == "1.0.0"
             (trouble, *_) = stage.world.node("n1").plugins.statistics().convergence.troubles
             assert (trouble.plugin, trouble.generation) == ("counter", number)
-            await stage.office.call("rollback", name="counter")
-            await stage.office.call("unload", name="counter", generation=number)
-            await stage.office.settle()
+            await stage.office.do("rollback", name="counter")
+            await stage.office.do("unload", name="counter", generation=number)
+            await stage.office.wait()
         assert stage.slot().promoted is stage.slot().generations[first]
         assert (await stage.get("c"))["total"] == 8
 
@@ -260,15 +281,15 @@ def test_a_canary_has_its_share_on_every_node_and_one_that_joins_later() -> None
 
     async def story(stage: _Stage) -> None:
         await stage.office.put(counter("1.0.0"))
-        second = await stage.office.load(counter("1.1.0"))
-        await stage.office.call("promote", name="counter", generation=second, canary_percent=30)
-        await stage.office.settle()
+        second = await stage.office.number(counter("1.1.0"))
+        await stage.office.do("promote", name="counter", generation=second, canary_percent=30)
+        await stage.office.wait()
         keys = [f"k{n}" for n in range(100)]
         by = {key: (await stage.add(key))["by"] for key in keys}
         assert 15 <= list(by.values()).count("1.1.0") <= 45
         await stage.world.start("n3")
         await stage.world.stop("n1")
-        await stage.office.settle()
+        await stage.office.wait()
         assert {key: (await stage.add(key))["by"] for key in keys} == by
         stats = stage.world.node("n3").plugins.statistics().convergence
         assert (stats.converged, stats.troubles) == (True, ())

@@ -10,6 +10,7 @@ from kernel.pack import Pack
 from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, run_virtual
 from tests.simulation.world import Caller, World
+from zhihui.simulation.books import check_books as sums_and_holds
 
 __all__ = ("FIRST_MINOR", "Lab", "check_books", "play")
 
@@ -101,22 +102,11 @@ def play(
 
 def check_books(world: World) -> None:
     """Fail unless the books are whole: sums, holds, and a reason for every entry."""
-    posted = {row["account_id"]: row["posted_minor"] for row in world.rows("balance")}
-    held = {row["account_id"]: row["held_minor"] for row in world.rows("balance")}
-    sums: Counter[str] = Counter()
-    entries: Counter[tuple[int, str, int]] = Counter()
-    for row in world.rows("entry"):
-        sums[row["account_id"]] += row["amount_minor"]
-        entries[row["change_seq"], row["account_id"], row["amount_minor"]] += 1
-    assert sum(posted.values()) == 0
-    assert {name: sums[name] for name in posted} == posted
+    assert sums_and_holds(world) == []
+    entries = Counter(
+        (row["change_seq"], row["account_id"], row["amount_minor"]) for row in world.rows("entry")
+    )
     holds = {row["hold_id"]: row for row in world.rows("hold")}
-    left: Counter[str] = Counter()
-    for row in holds.values():
-        rest = row["amount_minor"] - row["captured_minor"] - row["released_minor"]
-        assert rest == 0 or row["status"] == "open"
-        left[row["account_id"]] += rest
-    assert {name: left[name] for name in held} == held
     assert entries == _explained(world, holds)
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -211,6 +212,17 @@ def test_packs_that_make_no_sense_are_not_served() -> None:
 
     with pytest.raises(EffectRefused, match="two"):
         _served(Twice())
+
+
+def test_without_its_capability_nothing_is_read() -> None:
+    """A pack whose manifest does not ask for reads sees no document but that of its identity."""
+
+    async def read(desk: Desk) -> None:
+        assert await _served(desk).reader.read("shop", "desk", "d", Page, 0.0) is None
+
+    anyio.run(read, Desk("read"))
+    with pytest.raises(CapabilityRefused, match="read"):
+        anyio.run(read, Desk())
 
 
 def test_a_bundled_pack_is_granted_what_its_manifest_names() -> None:

@@ -19,8 +19,6 @@ from zhihui.author.stage import Stage
 __all__ = ("CapabilityDenied", "RoundTrip", "without_capability")
 
 _CAPABILITIES = re.compile(r"^capabilities\s*=\s*\[[^\]]*\]", re.MULTILINE)
-# Looking at documents of others is no effect: nothing is decided about it.
-_NO_EFFECT = frozenset({"read"})
 
 
 def without_capability(archive: Archive, capability: str) -> Archive:
@@ -43,8 +41,7 @@ class CapabilityDenied(Check):
         """Take each capability out in turn."""
         problems: list[str] = []
         for capability in case.archive.manifest.capabilities:
-            if capability not in _NO_EFFECT:
-                problems += self._without(case, capability)
+            problems += self._without(case, capability)
         return Finding.of(problems)
 
     @staticmethod

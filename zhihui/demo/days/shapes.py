@@ -23,14 +23,6 @@ class _Lot(msgspec.Struct, frozen=True, kw_only=True):
     payments: int
 
 
-class _Account(msgspec.Struct, frozen=True, kw_only=True):
-    """An account of the campus day."""
-
-    account: str
-    balance_minor: int
-    held_minor: int = 0
-
-
 class _Written(msgspec.Struct, frozen=True, kw_only=True):
     """What any of the shapes may have. What a model notes besides is for its own tests."""
 
@@ -44,7 +36,6 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     payments: int = 0
     balances: dict[str, int] = {}
     held: dict[str, int] = {}
-    accounts: dict[str, _Account] = {}
     lots: dict[str, _Lot] = {}
     arrears: dict[str, int] | None = None
     debts: dict[str, int] | None = None
@@ -72,10 +63,6 @@ def _ends(written: _Written) -> dict[str, AccountEnd]:
         name: AccountEnd(balance_minor=balance, held_minor=written.held.get(name, 0))
         for name, balance in written.balances.items()
     }
-    for account in written.accounts.values():
-        ends[account.account] = AccountEnd(
-            balance_minor=account.balance_minor, held_minor=account.held_minor
-        )
     for lot in written.lots.values():
         ends[lot.account] = AccountEnd(balance_minor=lot.balance_minor, entries=lot.payments)
     return ends
