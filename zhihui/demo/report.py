@@ -63,7 +63,7 @@ def print_outcomes(
                 sums.setdefault(operation, Counter()).update(count)
     table = _table(
         f"What came of the messages: {name}",
-        "operation", "sent", "accepted", "repeated", "mismatches",
+        "operation", "sent", "accepted", "repeated", "not as expected",
     )  # fmt: skip
     # Without lines between columns the longest of names and codes fit on 80 columns.
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
@@ -156,7 +156,7 @@ def print_speed(console: Console, tallies: Sequence[Tally]) -> None:
 def print_summary(console: Console, results: Sequence[DayResult]) -> None:
     """Print a row for each day that was played."""
     table = _table(
-        SUMMARY_TITLE, "day", "messages", "accepted", "rejected", "repeated", "mismatches",
+        SUMMARY_TITLE, "day", "messages", "accepted", "rejected", "repeated", "not as expected",
         "figures", "seconds",
     )  # fmt: skip
     table.add_column("")
