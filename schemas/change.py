@@ -4,6 +4,7 @@ A change is sent to the journal, which commits exactly one of its alternatives t
 the idempotency record, or none.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,8 +19,22 @@ __all__ = (
     "LinkedChanges",
     "Timer",
     "TimerFired",
+    "due_ms",
     "unknown",
 )
+
+
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def due_ms(at: datetime) -> int:
+    """Return ``at`` as the :attr:`Timer.due_at_ms` of a timer: the first millisecond not before it.
+
+    Rounded up, because a timer that comes a part of a millisecond early finds nothing to do, and
+    does not come again.
+    """
+    return -((_UNIX_EPOCH - at) // _MILLISECOND)
 
 
 class Fact(msgspec.Struct, array_like=True, frozen=True):
@@ -78,6 +93,11 @@ class TimerFired(msgspec.Struct, array_like=True, frozen=True):
     def request_id(self) -> str:
         """The idempotency key of this firing; no caller from outside can choose such an id."""
         return f"~timer.{self.timer_id}.{self.due_at_ms}"
+
+    @property
+    def due_at(self) -> datetime:
+        """The first time that it stands for."""
+        return _UNIX_EPOCH + self.due_at_ms * _MILLISECOND
 
 
 class Alternative(msgspec.Struct, array_like=True, frozen=True):

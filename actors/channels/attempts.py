@@ -31,7 +31,7 @@ from actors.channels.orders import (
 )
 from actors.entity import Part, RecordChange, Tell
 from kernel.randomness import IdFactory
-from schemas.change import Timer
+from schemas.change import Timer, due_ms
 from schemas.ledger import Moves, Posting
 
 __all__ = (
@@ -207,8 +207,9 @@ def timer_for(app: str, order: ChannelOrder) -> Timer:
     )
     assert order.next_at is not None
     body = msgspec.Raw(_encode(Work(order_id=order.order_id)))
-    due_at_ms = int(order.next_at.timestamp() * 1000)
-    return Timer(timer_of(order.order_id), due_at_ms, kind, key, f"{kind}.{WORK_TYPE}", app, body)
+    return Timer(
+        timer_of(order.order_id), due_ms(order.next_at), kind, key, f"{kind}.{WORK_TYPE}", app, body
+    )
 
 
 def reversed_expectation(order: ChannelOrder, purpose: str) -> Posting:

@@ -19,7 +19,7 @@ from actors.credit.records import (
 from actors.credit.views import amounts, public_plan
 from actors.entity import Part, Record, RecordChange
 from actors.regulation.calendar import start_of_day
-from schemas.change import Event, Timer
+from schemas.change import Event, Timer, due_ms
 from schemas.credit import CreditCharged, CreditKind
 from schemas.ledger import Moves, Step, TallyStep, TransferStep
 from schemas.money import CNY
@@ -203,8 +203,7 @@ def _timers(plan_id: str, plan: RepaymentPlan, app: str) -> tuple[Timer, ...]:
     if day is None:
         return ()
     due_at: datetime = start_of_day(day)
-    due_at_ms = int(due_at.timestamp() * 1000)
-    return (Timer(_timer_id(plan_id), due_at_ms, PLAN_KIND, plan_id, DUE_TYPE, app, _NOTHING),)
+    return (Timer(_timer_id(plan_id), due_ms(due_at), PLAN_KIND, plan_id, DUE_TYPE, app, _NOTHING),)
 
 
 def _timer_id(plan_id: str) -> str:

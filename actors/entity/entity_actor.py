@@ -108,6 +108,9 @@ class EntityActor(Actor):
         self, method: Callable[..., Awaitable[Any]], message: Any, delivery: Delivery
     ) -> bytes:
         case = await self._case(delivery, message.request_id)
+        if isinstance(message, TimerFired):
+            # Its time has come, also where the clock of the node that fired it is ahead of ours.
+            case.now = max(case.now, message.due_at)
         plans: tuple[Plan, ...] = ()
         rejection: ErrorBody | None = None
         try:

@@ -8,7 +8,7 @@ import msgspec
 from actors.entity.record import Record, RecordTable
 from kernel.randomness import IdFactory
 from kernel.store import Store
-from schemas.change import Event, Fact, Timer
+from schemas.change import Event, Fact, Timer, due_ms
 from schemas.errors import NotFound
 from schemas.ledger import Moves
 from schemas.subjects import OPERATOR_APP
@@ -164,6 +164,5 @@ class Case:
         body: msgspec.Struct | None = None, *, every_s: int = 0,
     ) -> Timer:  # fmt: skip
         """Return a timer that fires under the app that owns the entity."""
-        due_at_ms = int(due_at.timestamp() * 1000)
         raw = msgspec.Raw(_encode(body))
-        return Timer(timer_id, due_at_ms, kind, key, type_, self.owner, raw, every_s)
+        return Timer(timer_id, due_ms(due_at), kind, key, type_, self.owner, raw, every_s)

@@ -9,7 +9,7 @@ import msgspec
 from actors.holds.hold_row import HoldRow, public_hold
 from kernel.randomness import IdFactory
 from schemas.accounts import AccountFrozen, AccountUnfrozen, FreezeAccount, UnfreezeAccount
-from schemas.change import Alternative, Event, Timer, TimerFired, unknown
+from schemas.change import Alternative, Event, Timer, TimerFired, due_ms, unknown
 from schemas.errors import InvalidField, NotFound, SelfPayment
 from schemas.holds import CaptureHold, Hold, HoldCapture, PlaceHold, VoidHold
 from schemas.ledger import (
@@ -67,9 +67,16 @@ def _place(request: PlaceHold, case: Case) -> _Ways:
     expires_at = None
     if request.expires_in_s is not None:
         expires_at = case.now + timedelta(seconds=request.expires_in_s)
-        due_at_ms = int(expires_at.timestamp() * 1000)
         timers = (
-            Timer(timer_of(hold_id), due_at_ms, "hold", hold_id, EXPIRE_TYPE, case.app, _NOTHING),
+            Timer(
+                timer_of(hold_id),
+                due_ms(expires_at),
+                "hold",
+                hold_id,
+                EXPIRE_TYPE,
+                case.app,
+                _NOTHING,
+            ),
         )
     row = HoldRow(
         hold_id, case.app, request.account_id, request.payee or "", request.currency, HOLD,

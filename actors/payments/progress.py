@@ -17,7 +17,7 @@ from actors.payments.moves import ESCROW, PURPOSE_RELEASE, exactly, steps
 from actors.payments.records import PaymentState
 from actors.payments.turn import Turn
 from actors.payments.views import advanced, told
-from schemas.change import Timer
+from schemas.change import Timer, due_ms
 
 __all__ = (
     "CONFIRM_TYPE",
@@ -51,9 +51,8 @@ def _timer_id(payment_id: str, type_: str) -> str:
 
 def timer_at(app: str, payment_id: str, type_: str, due_at: datetime) -> Timer:
     """Return the timer of a payment for one purpose; there is one for each."""
-    due_at_ms = int(due_at.timestamp() * 1000)
     timer_id = _timer_id(payment_id, type_)
-    return Timer(timer_id, due_at_ms, ORDER_KIND, payment_id, type_, app, _NOTHING)
+    return Timer(timer_id, due_ms(due_at), ORDER_KIND, payment_id, type_, app, _NOTHING)
 
 
 def timers_of(payment_id: str, types: Iterable[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from actors.scenario.documents import Document, document_fact
 from actors.scenario.served_pack import Carried, EffectRefused, ServedPack, digest_name
 from kernel.pack import Plan
 from kernel.randomness import IdFactory
-from schemas.change import Alternative, Event, Fact, Timer, TimerFired
+from schemas.change import Alternative, Event, Fact, Timer, TimerFired, due_ms
 from schemas.effects import (
     Cancel,
     CaptureHold,
@@ -342,7 +342,7 @@ class Composer:
         )
         # Later than any time at which one of this id has fired already, so that the end of that
         # one does not take this one away.
-        due_at_ms = max(_ms(due_at), _ms(self._now) + 1)
+        due_at_ms = max(due_ms(due_at), _ms(self._now) + 1)
         timer = self._timers[timer_id] = Timer(
             timer_id, due_at_ms, self._served.kind, self._key if key is None else key, type_,
             self._turn.app, msgspec.Raw(_encode(carried)), every_s,

@@ -14,7 +14,7 @@ from actors.entity import Part
 from actors.settlement.division import Division, divide, give_back
 from actors.settlement.merchants import KnownMerchant
 from kernel.journal import FactTable
-from schemas.change import Fact, Timer
+from schemas.change import Fact, Timer, due_ms
 from schemas.ledger import Moves, Posting
 from schemas.money import CNY
 from schemas.settlement import LegKind
@@ -191,10 +191,9 @@ def _settle_now(amount_minor: int, merchant: KnownMerchant, leg: LegOf) -> tuple
     least = merchant.terms.settle_now_from_minor
     if merchant.terms.cycle != "T+0" or least is None or amount_minor < least:
         return ()
-    due_at_ms = int(leg.at.timestamp() * 1000)
     return (
         Timer(
-            f"settle-now.{leg.leg_id}", due_at_ms, "settlement", merchant.merchant_id,
+            f"settle-now.{leg.leg_id}", due_ms(leg.at), "settlement", merchant.merchant_id,
             SETTLE_NOW_TYPE, merchant.app, _NOTHING,
         ),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from actors.settlement.terms import (
     check_terms,
     find_accounts,
 )
-from schemas.change import Event, Timer
+from schemas.change import Event, Timer, due_ms
 from schemas.errors import Ineligible, InvalidState, NotFound
 from schemas.merchants import CreateMerchant, GetMerchant, Merchant, MerchantTerms, UpdateMerchant
 from schemas.money import CNY
@@ -147,6 +147,6 @@ def _daily(merchant_id: str, app: str, now: datetime, rules: SettlementRules) ->
         minutes=rules.daily_from_minute, seconds=spread_s
     )
     return Timer(
-        f"settlement.{merchant_id}", int(due_at.timestamp() * 1000), "settlement", merchant_id,
+        f"settlement.{merchant_id}", due_ms(due_at), "settlement", merchant_id,
         DAILY_TYPE, app, _NOTHING, _DAY_S,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from actors.channels.attempts import (
     is_due,
     next_pay_step,
     next_refund_step,
+    timer_for,
 )
 from actors.channels.channel import (
     Closed,
@@ -27,6 +28,7 @@ from actors.channels.channel import (
     Unknown,
 )
 from actors.channels.orders import ChannelOrder
+from schemas.change import TimerFired
 from tests.unit.channels.wire import NOON
 
 _GRACE_S = 30
@@ -239,6 +241,17 @@ def test_orders_are_due_once_and_only_while_open() -> None:
     assert not is_due(order, NOON - timedelta(milliseconds=1))
     paid = after_pay(order, "pay", _PAID, NOON, _GRACE_S).order
     assert not is_due(paid, NOON + timedelta(days=1))
+
+
+@given(st.integers(0, 100 * 366 * 86_400 * 10**6))
+def test_the_timer_of_an_order_comes_when_the_order_is_due(microseconds: int) -> None:
+    """One that came a part of a millisecond early would find nothing to do, and not come again."""
+    next_at = NOON + timedelta(microseconds=microseconds)
+    order = msgspec.structs.replace(_order(), next_at=next_at)
+    timer = timer_for("shop", order)
+    fired = TimerFired(timer.timer_id, timer.due_at_ms, 0, timer.body)
+    assert is_due(order, fired.due_at)
+    assert fired.due_at - next_at < timedelta(milliseconds=1)
 
 
 # Refunds.

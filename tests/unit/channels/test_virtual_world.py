@@ -1,15 +1,18 @@
 """The platform and its channels on virtual time, from one seed: crashes between any two steps."""
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from actors.channels.desk import desk_of
 from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, run_virtual
+from schemas.change import TimerFired, due_ms
 from tests.simulation.world import Caller, World
 from tests.unit.channels.outside import Outside
 from zhihui.channel_simulator.profile import ChannelProfile, Outage
@@ -236,3 +239,41 @@ def test_an_order_without_its_timer_is_not_forgotten(tmp_path: Path) -> None:
     first, *others = run_virtual(main, seed=1)
     assert first in ("failed", "closed", "not_received")
     assert others == ["paid"]
+
+
+def test_a_timer_from_a_node_whose_clock_is_ahead_is_not_lost(tmp_path: Path) -> None:
+    """What fires before our own clock says so takes its step all the same: it comes only once."""
+
+    async def main(clock: VirtualClock, randomness: SeededRandomness) -> None:
+        async with anyio.create_task_group() as tasks:
+            world = World(clock, randomness, tasks)
+            silent = ChannelProfile(timeout_before_ppm=1_000_000, query_timeout_ppm=1_000_000)
+            outside = Outside(tmp_path, clock, 1, tasks, silent, list)
+            story = _Story(world, outside)
+            await story.start("n1")
+            caller = Caller(world)
+            await caller.open()
+            opened = await caller.call("account.open", request_id="o1", holder="Shop")
+            await story.pay(caller, opened["account_id"], [1])
+            await clock.sleep(2)
+            # Until an exchange has just come to nothing, so that the next is some time away.
+            while True:
+                (row,) = [one for one in world.rows("timer") if one["kind"] == "channel"]
+                if row["due_at"] > clock.now() + timedelta(seconds=0.5):
+                    break
+                await clock.sleep(0.1)
+            (order,) = world.rows("channel_order")
+            # The node that fired it has ended it, as it was answered.
+            del world.database.rows("timer")[row["timer_id"],]
+            fired = TimerFired(row["timer_id"], due_ms(row["due_at"]), 0, msgspec.Raw(row["body"]))
+            world.node("n1").node.tell(
+                row["kind"], row["key"], row["type"], fired, app=row["app"],
+                deadline_ms=clock.now_ms() + 30_000,
+            )  # fmt: skip
+            await clock.sleep(6)
+            (after,) = world.rows("channel_order")
+            assert after["version"] == order["version"] + 1
+            tasks.cancel_scope.cancel()
+        outside.books.close()
+
+    run_virtual(main, seed=1)
