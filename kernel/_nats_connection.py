@@ -17,13 +17,17 @@ from kernel.bus import Receiver
 from kernel.nats_security import SecureClient
 from schemas.errors import Busy, MessageTooLarge, NotReady
 
-__all__ = ("WRITE_BUFFER_BYTES_MAX", "DirectConnection")
+__all__ = ("READ_BYTES", "WRITE_BUFFER_BYTES_MAX", "DirectConnection")
 
 _log = logging.getLogger(__name__)
 
 # A peer that stops reading must not grow our memory without bound. 64 MiB is two seconds of the
 # heaviest traffic measured.
 WRITE_BUFFER_BYTES_MAX = 64 * 1024 * 1024
+
+# What is read at once. A frame of a hundred kilobytes in nats-py's pieces of 32 KiB would be put
+# together anew with each of them; twice as much as this waits before the peer has to.
+READ_BYTES = 512 * 1024
 
 _CRLF = b"\r\n"
 
@@ -65,35 +69,40 @@ class _DirectParser(Parser):
                 break
             position = end + 2
             reply = arguments[2] if len(arguments) == 4 else b""
-            await self._deliver(arguments, reply, buffer, start, start + header_size, end)
+            if not self._deliver(arguments, reply, buffer, start, start + header_size, end):
+                await self._client._process_msg(
+                    int(arguments[1]),
+                    arguments[0],
+                    reply,
+                    buffer[start + header_size : end],
+                    buffer[start : start + header_size],
+                )
         self._rest = buffer[position:]
         if len(self._rest) > self._client.rest_bytes_max:
             raise ProtocolError
 
-    async def _deliver(
+    def _deliver(
         self, arguments: list[bytes], reply: bytes, buffer: bytes, start: int, body: int, end: int
-    ) -> None:
+    ) -> bool:
+        """Hand a message to its receiver; tell whether there is one."""
         client = self._client
-        sid = int(arguments[1])
         client.messages_in += 1
         client.bytes_in += end - start
-        receiver = client.receivers.get(sid)
-        if receiver is not None:
-            try:
-                receiver(
-                    arguments[0].decode(errors="replace"),
-                    reply.decode(errors="replace"),
-                    buffer[body:end],
-                    buffer[start:body],
-                )
-            except Exception:  # noqa: BLE001 - see below
-                # A receiver must not raise. If one does all the same, that costs this message,
-                # and not the read loop, which nats-py would never start again.
-                _log.exception("the receiver of a message failed")
-        else:
-            await client._process_msg(
-                sid, arguments[0], reply, buffer[body:end], buffer[start:body]
+        receiver = client.receivers.get(int(arguments[1]))
+        if receiver is None:
+            return False
+        try:
+            receiver(
+                arguments[0].decode(errors="replace"),
+                reply.decode(errors="replace"),
+                buffer[body:end],
+                buffer[start:body],
             )
+        except Exception:  # noqa: BLE001 - see below
+            # A receiver must not raise. If one does all the same, that costs this message,
+            # and not the read loop, which nats-py would never start again.
+            _log.exception("the receiver of a message failed")
+        return True
 
 
 class DirectConnection(SecureClient):
@@ -111,6 +120,14 @@ class DirectConnection(SecureClient):
         self.rest_bytes_max = 80 * 1024 * 1024
         self._unsent: list[bytes] = []
         self._write_scheduled = False
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        transport: Any = self._transport
+        reader = getattr(transport, "_io_reader", None)
+        if reader is not None:
+            reader._limit = READ_BYTES
+            transport.read = lambda _size: reader.read(READ_BYTES)
 
     async def subscribe_direct(self, subject: str, receiver: Receiver, queue: str = "") -> int:
         """Subscribe and return the subscription's number."""

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 CHUNK = 500
 # A pause after a chunk that was not full: events of a few commits share the next one. Nobody waits
 # for an event as for an answer.
-LINGER_S = 0.02
+LINGER_S = 0.05
 # The cursor is written at this interval under load, and at once when all is relayed. After a crash
 # the stream itself tells where it ends.
 CURSOR_EVERY_S = 0.5

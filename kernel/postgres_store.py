@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from kernel import _postgres_ownership
-from kernel._postgres_writing import commit_statement
+from kernel._postgres_writing import CommitStatements
 from kernel.book import TableRows
 from kernel.dead_letter import DeadLetter
 from kernel.ownership import Cluster
@@ -103,6 +103,7 @@ class PostgresStore:
         # would otherwise walk all of it, batch after batch, until the server has looked anew.
         self._settings = {"application_name": application, "enable_seqscan": "off"}
         self._writer: asyncpg.Connection[Any] | None = None
+        self._statements = CommitStatements()
         self._commits = 0
         self._commits_failed = 0
         self._rows = 0
@@ -175,11 +176,11 @@ class PostgresStore:
         try:
             if len(groups) == 1:
                 # A statement alone is a transaction: one way there and back for all of it.
-                await _write(connection, groups[0], commit.epochs)
+                await self._write(connection, groups[0], commit.epochs)
             else:
                 await connection.execute("BEGIN", timeout=COMMIT_TIMEOUT_S)
                 for number, group in enumerate(groups):
-                    await _write(connection, group, None if number else commit.epochs)
+                    await self._write(connection, group, None if number else commit.epochs)
                 await connection.execute("COMMIT", timeout=COMMIT_TIMEOUT_S)
         except asyncpg.DivisionByZeroError as error:
             await self._roll_back(connection)
@@ -201,6 +202,16 @@ class PostgresStore:
         except BaseException:
             await self._roll_back(connection)
             raise
+
+    async def _write(
+        self,
+        connection: asyncpg.Connection[Any],
+        tables: list[TableRows],
+        epochs: dict[int, int] | None,
+    ) -> None:
+        """Write tables in one statement, under these epochs if they are to be looked at."""
+        text, arguments = self._statements.make(tables, epochs)
+        await connection.execute(text, *arguments, timeout=COMMIT_TIMEOUT_S)
 
     async def _writing(self) -> asyncpg.Connection[Any]:
         writer = self._writer
@@ -413,14 +424,6 @@ class PostgresStore:
 
 async def _keep_as_it_is(connection: object) -> None:
     """Skip the round trip that cleans what comes back to a pool: nothing of ours leaves a trace."""
-
-
-async def _write(
-    connection: asyncpg.Connection[Any], tables: list[TableRows], epochs: dict[int, int] | None
-) -> None:
-    """Write tables in one statement, under these epochs if they are to be looked at."""
-    text, arrays = commit_statement(tables, epochs)
-    await connection.execute(text, *arrays, timeout=COMMIT_TIMEOUT_S)
 
 
 def _translated(error: asyncpg.PostgresError) -> Exception:

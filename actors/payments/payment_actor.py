@@ -36,6 +36,9 @@ from schemas.risk import RISK_CHECK_TYPE, RISK_KIND, RiskCheck, RiskFacts
 
 __all__ = ("PaymentActor",)
 
+# A delivery, its request, and the account that pays.
+_Plain = tuple[Delivery, CreatePayment, str]
+
 _METHOD = "quick"
 _NO_PART = Part()
 
@@ -60,7 +63,7 @@ class PaymentActor(BatchActor):
     async def receive_batch(self, deliveries: list[Delivery]) -> None:
         """Forward each payment, or refuse it."""
         now = self._clock.now()
-        plain: list[tuple[Delivery, CreatePayment, str]] = []
+        plain: list[_Plain] = []
         accounts = set()
         for delivery in deliveries:
             request = self._decoder.decode(delivery.envelope.body)
@@ -74,9 +77,24 @@ class PaymentActor(BatchActor):
         if not plain:
             return
         merchants = await self._desk.merchants.by_account(accounts)
-        if self._checked:
-            accounts.update(payer for *_, payer in plain)
-            await self._desk.profiles.load(accounts)
+        if not self._checked:
+            self._hand_on(plain, now, merchants)
+            return
+        known = self._desk.profiles.known
+        unmet = [one for one in plain if not (known(one[2]) and known(one[1].payee))]
+        if unmet:
+            # Nobody else waits for what has to be read.
+            met = [one for one in plain if known(one[2]) and known(one[1].payee)]
+            self._hand_on(met, now, merchants)
+            wanted = {name for _, request, payer in unmet for name in (payer, request.payee)}
+            await self._desk.profiles.load(wanted)
+            plain = unmet
+        self._hand_on(plain, now, merchants)
+
+    def _hand_on(
+        self, plain: list[_Plain], now: datetime, merchants: Mapping[str, KnownMerchant]
+    ) -> None:
+        """Forward plain payments whose accounts are known, or refuse them."""
         for delivery, request, payer in plain:
             try:
                 payment_id = self._ids.new("pay")

@@ -11,6 +11,15 @@ from typing import ClassVar
 
 import msgspec
 
+from actors.risk._passing import (
+    PassedAlternative,
+    PassedChange,
+    PassedCheck,
+    decode_check,
+    encode_facts,
+    with_counts,
+    with_facts,
+)
 from actors.risk.decision import Decision, Outcome
 from actors.risk.engine import Engine, Steps
 from actors.risk.hit_row import hit_facts, place_fact
@@ -21,9 +30,9 @@ from kernel.clock import Clock
 from kernel.histogram import Histogram
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND, JOURNAL_TYPE
 from kernel.store import Store
-from schemas.change import Alternative, Change, Fact
+from schemas.change import Fact
 from schemas.errors import ErrorBody, RiskDeclined, StepUpRequired
-from schemas.ledger import Moves, TallyStep, encode_moves
+from schemas.ledger import TallyStep
 from schemas.risk import (
     RISK_CHECK_TYPE,
     RISK_KIND,
@@ -33,8 +42,6 @@ from schemas.risk import (
 )
 
 __all__ = ("RiskActor", "RiskStatistics", "RiskStatus")
-
-_decode_moves = msgspec.msgpack.Decoder(Moves).decode
 
 
 class RiskStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,6 @@ class RiskActor(BatchActor):
         self._status = status
         self._past = Past(store)
         self._past_of = status.rules.version
-        self._decode = msgspec.msgpack.Decoder(RiskCheck).decode
 
     async def receive_batch(self, deliveries: list[Delivery]) -> None:
         """Decide about each movement in order, and hand it on to the journal."""
@@ -91,7 +97,7 @@ class RiskActor(BatchActor):
             # A rule may have kept its name and got another window.
             self._past.forget()
             self._past_of = version
-        checks = [(one, self._decode(one.envelope.body)) for one in deliveries]
+        checks = [(one, decode_check(one.envelope.body)) for one in deliveries]
         wanted = [want for _, check in checks for want in engine.wants(check.facts)]
         if wanted:
             await self._past.load(wanted, self._clock.now(), self._clock.monotonic_s())
@@ -109,7 +115,7 @@ class RiskActor(BatchActor):
                 change = self._decided(engine, version, check, decision, steps)
             delivery.forward(JOURNAL_KIND, JOURNAL_KEY, JOURNAL_TYPE, change)
 
-    def _judged(self, engine: Engine, check: RiskCheck) -> tuple[Decision, Steps]:
+    def _judged(self, engine: Engine, check: PassedCheck) -> tuple[Decision, Steps]:
         """Return what the rules come to and what is then to be counted."""
         clock = self._clock
         start_s = clock.monotonic_s()
@@ -121,8 +127,8 @@ class RiskActor(BatchActor):
         return decision, steps
 
     def _decided(
-        self, engine: Engine, version: int, check: RiskCheck, decision: Decision, steps: Steps
-    ) -> Change:
+        self, engine: Engine, version: int, check: PassedCheck, decision: Decision, steps: Steps
+    ) -> PassedChange:
         """Return the change as it goes to the journal."""
         change, facts = check.change, check.facts
         if decision.outcome == "review" and not check.reviewed:
@@ -137,18 +143,18 @@ class RiskActor(BatchActor):
             )  # fmt: skip
         if decision.outcome not in ("approve", "review"):
             return msgspec.structs.replace(
-                change, alternatives=(), rejection=_refusal(decision), refused=rows
+                change, alternatives=(), rejection=_refusal(decision), refused=encode_facts(rows)
             )
         return self._let_through(engine, check, decision, steps, rows)
 
     def _let_through(
         self,
         engine: Engine,
-        check: RiskCheck,
+        check: PassedCheck,
         decision: Decision,
         steps: Steps,
         rows: tuple[Fact, ...],
-    ) -> Change:
+    ) -> PassedChange:
         facts = check.facts
         counts, alternatives = steps.counts, check.change.alternatives
         self._past.count(counts)
@@ -180,13 +186,13 @@ class RiskActor(BatchActor):
         )
 
 
-def _with(one: Alternative, counts: tuple[TallyStep, ...], rows: tuple[Fact, ...]) -> Alternative:
+def _with(
+    one: PassedAlternative, counts: tuple[TallyStep, ...], rows: tuple[Fact, ...]
+) -> PassedAlternative:
     """Return an alternative that also counts, and tells of the rules that fired."""
-    moves = one.moves
-    if counts:
-        asked = _decode_moves(moves)
-        moves = encode_moves(Moves(asked.open, asked.postings, asked.steps + counts))
-    return Alternative(moves, one.facts + rows, one.events, one.answer, one.timers, one.cancels)
+    moves = with_counts(one.moves, counts) if counts else one.moves
+    facts = with_facts(one.facts, rows) if rows else one.facts
+    return PassedAlternative(moves, facts, one.events, one.answer, one.timers, one.cancels)
 
 
 def _refusal(decision: Decision) -> ErrorBody:

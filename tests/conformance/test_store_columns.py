@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel._postgres_writing import ALIKE_ROWS_MIN
 from kernel.book import TableRows
 from kernel.store import Commit, Joined, Query, Where
 from tests.conformance.store_lab import TABLES, StoreLab, memory_lab, postgres_lab
@@ -82,6 +83,45 @@ async def test_any_value_comes_back(lab: StoreLab, rows: list[dict[str, Any]]) -
     await lab.store.commit(Commit({}, [statuses]))
     query = Query(table="hold", columns=("reference", "status"), where=where)
     assert sorted(await lab.store.fetch(query)) == sorted((f"{n}\x1f", "closed") for n in names)
+
+
+_value = st.sampled_from(["", "same", "\x1f", "{", "é"])
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    count=st.integers(ALIKE_ROWS_MIN - 1, ALIKE_ROWS_MIN + 4), payee=_value, reference=_value,
+    odd=st.none() | _value, at=_moments, expires_at=st.none() | _moments,
+)  # fmt: skip
+async def test_columns_that_are_alike_come_back_in_every_row(
+    lab: StoreLab, count: int, payee: str, reference: str, odd: str | None, at: datetime,
+    expires_at: datetime | None,
+) -> None:  # fmt: skip
+    """New rows and changed ones, whether all have a value or all but one."""
+    columns = ("hold_id", "change_seq", "app", "account_id", "payee", "asset", "purpose",
+               "capturable", "reference", "amount_minor", "placed_at", "expires_at",
+               "captured_minor", "released_minor", "status", "steps")  # fmt: skip
+    known = {column.name: column.type for column in TABLES["hold"].columns}
+    names = [f"h{next(_counter)}" for _ in range(count)]
+    values = [
+        (name, 1, "shop", "a", payee, "CNY", "p", True,
+         reference if odd is None or number else odd, 5, at, expires_at, 0, 0, "open", 1)
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    types = tuple(known[one] for one in columns)
+    await lab.store.commit(Commit({}, [TableRows("hold", columns, types, values)]))
+    where = (Where("hold_id", "in", names),)
+    assert sorted(
+        await lab.store.fetch(Query(table="hold", columns=columns, where=where))
+    ) == sorted(values)
+    closed = [(name, "closed", payee) for name in names]
+    statuses = TableRows("hold", ("hold_id", "status", "reference"), ("text",) * 3, closed,
+                         "update", ("hold_id",))  # fmt: skip
+    await lab.store.commit(Commit({}, [statuses]))
+    query = Query(table="hold", columns=("hold_id", "status", "reference"), where=where)
+    assert sorted(await lab.store.fetch(query)) == sorted(closed)
 
 
 async def test_joined_rows_come_with_theirs(lab: StoreLab) -> None:
