@@ -100,7 +100,7 @@ class PluginHost:
             self._offer(slot)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Offer what came with the program; return when each step of the plan was tried once."""
+        """Offer what came with the program; return when each step of the plan was tried."""
         self._tasks = tasks
         while True:
             try:

@@ -22,7 +22,7 @@ from kernel.plugins.proofs import Proofs
 from kernel.plugins.registry import Check, Registry
 from kernel.plugins.signature import TrustedKeys
 from kernel.plugins.slot import Slot
-from schemas.errors import ZhihuiError
+from schemas.errors import Unavailable, ZhihuiError
 
 __all__ = ("Convergence", "ConvergenceSettings", "ConvergenceStatistics", "Trouble")
 
@@ -86,6 +86,8 @@ class _Attempts:
         self.count = 0
         self.error = ""
         self.next_s = 0.0
+        # Whether the last one was for want of the store, and says nothing of the generation.
+        self.store_away = False
 
 
 class Convergence:
@@ -137,7 +139,7 @@ class Convergence:
         self._news.set()
 
     async def wait_round(self) -> None:
-        """Wait until a plan was read and each of its steps was tried once."""
+        """Wait until a plan was read and each of its steps was tried, with a store that answers."""
         await self._first_round.wait()
 
     async def round(self) -> bool:
@@ -153,7 +155,9 @@ class Convergence:
                 key: one for key, one in self._attempts.items() if not self._is_over(*key)
             }
             self._converged = not self._attempts and all(map(self._is_done, names))
-            self._first_round.set()
+            # A node that serves what it could not load yet would refuse its operations for good.
+            if not any(one.store_away for one in self._attempts.values()):
+                self._first_round.set()
         self._proofs.look()
         self._rounds += 1
         return self._converged
@@ -240,6 +244,7 @@ class Convergence:
             attempts = self._attempts.setdefault(key, _Attempts())
             attempts.count += 1
             attempts.error = f"{type(error).__name__}: {error}"
+            attempts.store_away = isinstance(error, Unavailable)
             doublings = min(attempts.count - 1, 16)
             pause_s = min(self._settings.retry_s * 2**doublings, self._settings.retry_s_max)
             attempts.next_s = self._clock.monotonic_s() + pause_s
@@ -275,6 +280,7 @@ class Convergence:
             )
         if self._keys is not None:
             self._keys.verify(archive, signed.signature)
+        self._proofs.make_room()
         await self._registry.load(archive, wanted.generation, check=self._check)
 
     async def _put_in_place(self, slot: Slot, number: int, wanted: DesiredGeneration) -> None:

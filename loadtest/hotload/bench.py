@@ -16,7 +16,7 @@ from loadtest.hotload.campus_lane import TILL_FULL, open_campus
 from loadtest.hotload.cycles import CycleReport, Cycles
 from loadtest.hotload.fill import REMEMBERED, fill_requests
 from loadtest.hotload.load import Load
-from loadtest.hotload.market_lane import open_market
+from loadtest.hotload.market_lane import DEALS_BEFORE, open_market
 from loadtest.hotload.memory import Memory, take_memory
 from loadtest.hotload.office import NotConverged, Office
 from loadtest.hotload.parking_lane import open_parking
@@ -178,9 +178,10 @@ class _Run:
         }
         load = Load(self._client, lanes, rate=plan.rate * _WARMUP_RATE, seed=plan.seed)
         if plan.compares_memory:
-            self._say(f"having {REMEMBERED:,} requests remembered, and the tills' lists filled")
+            self._say(f"having {REMEMBERED:,} requests remembered, and lists filled")
             await fill_requests(servers.nats_url, REMEMBERED)
             await load.fill("campus", TILL_FULL)
+            await load.fill("wholesale_market", DEALS_BEFORE)
         began_s = time.monotonic()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load.run)

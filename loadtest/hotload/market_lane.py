@@ -8,7 +8,7 @@ import msgspec
 from loadtest.hotload.people import Opener
 from loadtest.hotload.traffic import Request
 
-__all__ = ("MarketLane", "open_market")
+__all__ = ("DEALS_BEFORE", "MarketLane", "open_market")
 
 _PACK = "wholesale_market"
 _MARKET, _STALL, _LOT, _SCALE, _FARMER = "hot-market", "hot-stall", "hot-lot", "hot-scale", "hot"
@@ -18,6 +18,9 @@ _PRICE_MINOR, _GROSS_G, _TARE_G = 300, 11_000, 1_000
 _AMOUNT_MINOR, _STALL_MINOR, _MARKET_MINOR = 3_000, 90, 30
 _FARMER_MINOR = _AMOUNT_MINOR - _STALL_MINOR - _MARKET_MINOR
 _DISPUTE_MINUTES = 1
+# Requests of one buyer before the load. A buyer keeps 32 deals, and those of the last minute must
+# stay; what the load adds in its first minute fills the list, which then is as long as it gets.
+DEALS_BEFORE = 15 * 3
 
 
 class MarketLane:

@@ -17,6 +17,7 @@ from kernel.plugins.plans import (
     plan_rollback,
     plan_unload,
 )
+from kernel.plugins.proofs import REMAINS_MAX
 from tests.unit.plugins_host.convergence_lab import Node, World, run
 from tests.unit.plugins_host.lab import TERMS, changed, library
 
@@ -234,6 +235,27 @@ def test_an_outage_of_the_keeper_stops_nothing() -> None:
     run(main)
 
 
+def test_a_node_does_not_start_without_what_the_store_owes_it() -> None:
+    """Until it gets at the archive of what serves, it would refuse good requests for good."""
+
+    async def main(world: World) -> None:
+        await world.serve(_V1, 1)
+        world.catalog.lost.add(_V1.sha256)
+        node = world.new_node()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(node.convergence.run)
+            with anyio.move_on_after(5.0) as patience:
+                await node.convergence.wait_round()
+            assert patience.cancelled_caught
+            world.catalog.lost.clear()
+            with anyio.fail_after(20.0):
+                await node.convergence.wait_round()
+            assert await node.edition() == 1
+            tasks.cancel_scope.cancel()
+
+    run(main)
+
+
 def test_a_round_that_is_cut_off_leaves_nothing_to_repair() -> None:
     """Wherever a node is interrupted, going on from there ends at the plan."""
 
@@ -428,5 +450,25 @@ def test_what_is_held_is_reported_as_a_leak() -> None:
         assert (found.unproven, found.leaked) == (0, 1)
         assert found.holders
         del kept
+
+    run(main)
+
+
+def test_versions_do_not_pile_up_in_memory() -> None:
+    """When they come faster than the proofs, a few dead ones are all that a node has to hold."""
+
+    async def main(world: World) -> None:
+        await world.serve(_V1, 1)
+        unproven = []
+        for number in range(2, 12):
+            await world.load(_V2 if number % 2 == 0 else _V1)
+            await world.node.settle(0.05)
+            world.change(plan_promote, number)
+            await world.node.settle(0.05)
+            world.change(plan_unload, number - 1)
+            await world.node.settle(0.05)
+            assert _stages(world.node) == {number: "running"}
+            unproven.append(world.node.statistics().unproven)
+        assert max(unproven) == REMAINS_MAX, unproven
 
     run(main)

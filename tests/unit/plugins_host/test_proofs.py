@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from kernel.clock import ManualClock
-from kernel.plugins.proofs import LOOKS_MAX, Proofs
+from kernel.plugins.proofs import LOOKS_MAX, QUICK_LOOKS_MAX, REMAINS_MAX, Proofs
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _EVERY_S = 10.0
@@ -50,7 +50,7 @@ def test_the_process_stands_still_for_a_two_hundredth_of_the_time() -> None:
     proofs = Proofs(clock, _EVERY_S)
     one = _Remains(clock)
     proofs.add(one)  # type: ignore[arg-type]
-    _looked(proofs, clock, 170)
+    _looked(proofs, clock, 190)
     thorough = [at_s for at_s, thaw in one.looks if thaw]
     assert len(thorough) == LOOKS_MAX
     assert all(80 <= later - sooner < 92 for sooner, later in pairwise(thorough))
@@ -58,17 +58,57 @@ def test_the_process_stands_still_for_a_two_hundredth_of_the_time() -> None:
     assert (proofs.leaked, proofs.holders, len(proofs)) == (1, ("somebody",), 0)
 
 
-@pytest.mark.parametrize("looks", [1, 3])
+@pytest.mark.parametrize("looks", [1, QUICK_LOOKS_MAX])
 def test_quick_looks_find_what_came_and_went_since(looks: int) -> None:
-    """What a quick look frees waits for no thorough one, however many quick ones it takes."""
+    """What quick looks free waits for no thorough one, which would freeze whatever serves."""
     clock = ManualClock(_START)
     proofs = Proofs(clock, _EVERY_S)
-    first = _Remains(clock, thorough=1)
-    proofs.add(first)  # type: ignore[arg-type]
-    proofs.look()
-    assert len(proofs) == 0
-    later = _Remains(clock, quick=looks)
-    proofs.add(later)  # type: ignore[arg-type]
+    one = _Remains(clock, quick=looks)
+    proofs.add(one)  # type: ignore[arg-type]
     _looked(proofs, clock, 10 * looks + 5)
-    assert [thaw for _, thaw in later.looks] == [False] * looks
+    assert [thaw for _, thaw in one.looks] == [False] * looks
     assert (len(proofs), proofs.leaked) == (0, 0)
+
+
+def test_a_thorough_look_comes_when_quick_ones_do_not_help() -> None:
+    """What withstands the quick looks is looked for thoroughly right after the last of them."""
+    clock = ManualClock(_START)
+    proofs = Proofs(clock, _EVERY_S)
+    one = _Remains(clock, thorough=1)
+    proofs.add(one)  # type: ignore[arg-type]
+    _looked(proofs, clock, 10 * QUICK_LOOKS_MAX)
+    assert [thaw for _, thaw in one.looks] == [False] * QUICK_LOOKS_MAX + [True]
+    assert (len(proofs), proofs.leaked) == (0, 0)
+
+
+def test_dead_generations_make_room_for_the_next() -> None:
+    """However fast versions come, no more of them wait than there is room for beside the next."""
+    clock = ManualClock(_START)
+    proofs = Proofs(clock, _EVERY_S)
+    waiting: list[_Remains] = []
+    most = 0
+    for _ in range(20):
+        proofs.make_room()
+        if len(proofs) == 0:
+            # One run of the collector takes away all of them.
+            waiting = [_Remains(clock, quick=1)]
+        proofs.add(waiting[0])  # type: ignore[arg-type]
+        most = max(most, len(proofs))
+        clock.advance(0.1)
+    assert most == REMAINS_MAX
+
+
+def test_room_is_made_only_where_a_quick_look_may_help() -> None:
+    """One that may be dead is no hurry, and those that quick looks do not find are left alone."""
+    clock = ManualClock(_START)
+    proofs = Proofs(clock, _EVERY_S)
+    stubborn = [_Remains(clock) for _ in range(REMAINS_MAX)]
+    proofs.add(stubborn[0])  # type: ignore[arg-type]
+    proofs.make_room()
+    assert not stubborn[0].looks
+    for one in stubborn[1:]:
+        proofs.add(one)  # type: ignore[arg-type]
+    _looked(proofs, clock, 10 * QUICK_LOOKS_MAX)
+    before = [list(one.looks) for one in stubborn]
+    proofs.make_room()
+    assert [one.looks for one in stubborn] == before
