@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # CAUTION: only `clean` removes anything, and never the data in .zhihui.
 REMOVED := $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# A service is many short processes; each would compile all of the sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check bench hotload schema lock clean
 
 help: ## Show this list

@@ -88,7 +88,7 @@ class Terminal:
         # The folder holds a copy of the sources, and what is tried is the copy.
         self.environment |= {
             "PATH": programs, "PYTHONPATH": str(folder), "COLUMNS": "100", "NO_COLOR": "1",
-            "TERM": "dumb", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+            "TERM": "dumb", "LC_ALL": "C.UTF-8",
         }  # fmt: skip
 
     def __enter__(self) -> Self:

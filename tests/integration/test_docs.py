@@ -61,8 +61,11 @@ _UNITS = {"": 1, "s": 1, "ms": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
 def _checkout(folder: Path) -> Path:
-    """Return a copy of the sources, for examples that add files to them."""
-    ignore = shutil.ignore_patterns("__pycache__", "node_modules", ".zhihui")
+    """Return a copy of the sources, for examples that add files to them.
+
+    With what is compiled of them: it takes longer to compile all of it than to run a page.
+    """
+    ignore = shutil.ignore_patterns("node_modules", ".zhihui")
     for name in _CHECKOUT:
         source, target = ROOT / name, folder / name
         if source.is_dir():
