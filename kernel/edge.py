@@ -153,6 +153,8 @@ class Edge:
         self._asked_twice = 0
         self._gave_up = False
         self._rejected = 0
+        # Refused before it was known which operation was meant, by code.
+        self.refused_early: dict[str, int] = {}
         self._shed = 0
         self._misdirected = 0
 
@@ -314,6 +316,7 @@ class Edge:
             self._refuse(endpoint, pending.subject, made_no_sense(endpoint))
             return
         self._answered += 1
+        endpoint.answered += 1
         if pending.subject:
             self._send(pending.subject, answer)
 
@@ -330,7 +333,9 @@ class Edge:
     def _end(self, pending: _Pending) -> None:
         self._in_flight -= 1
         self._throttle.release(pending.app)
-        pending.endpoint.processing_ms += self._clock.now_ms() - pending.began_ms
+        elapsed_ms = self._clock.now_ms() - pending.began_ms
+        pending.endpoint.processing_ms += elapsed_ms
+        pending.endpoint.durations_s.add(elapsed_ms / 1000)
 
     def _refuse(
         self, endpoint: Endpoint | None, subject: str, error: ZhihuiError | ErrorBody
@@ -339,6 +344,8 @@ class Edge:
         if endpoint is not None:
             endpoint.errors += 1
             endpoint.last_error = error.code
+        codes = self.refused_early if endpoint is None else endpoint.codes
+        codes[error.code] = codes.get(error.code, 0) + 1
         if subject:
             self._send(subject, encode_error(error))
 

@@ -20,6 +20,7 @@ import msgspec
 
 from kernel.actor import BatchActor, Delivery
 from kernel.book import Book
+from kernel.buckets import BATCH_BOUNDS, Buckets, BucketStatistics
 from kernel.clock import Clock
 from kernel.journal_batch import FactTable, JournalBatch, filled_in
 from kernel.journal_item import (
@@ -94,7 +95,7 @@ _error_decoder = msgspec.json.Decoder(ErrorBody)
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the start; ``commit_s`` is the time spent in commits."""
+    """Counts since the start; both distributions are of the commits that stood."""
 
     batches: int
     committed: int
@@ -103,7 +104,8 @@ class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: int
     retried_batches: int
     unknown_commits: int
-    commit_s: float
+    commit_times_s: BucketStatistics
+    batch_sizes: BucketStatistics
     change_seq: int
     event_seq: int
 
@@ -143,7 +145,7 @@ class Journal(BatchActor):
         self._counts = {"committed": 0, "rejected": 0, "replayed": 0, "conflicts": 0}
         self._retried = 0
         self._unknown = 0
-        self._commit_s = 0.0
+        self._commit_times_s, self._batch_sizes = Buckets(), Buckets(BATCH_BOUNDS)
         self._ahead = LookAhead(book, self._reader)
 
     async def stop(self) -> None:
@@ -230,7 +232,8 @@ class Journal(BatchActor):
                 for item in waiting:
                     item.collisions += 1
             return await self._after_failure(waiting, error, batch.epochs)
-        self._commit_s += self._clock.monotonic_s() - start_s
+        self._commit_times_s.add(self._clock.monotonic_s() - start_s)
+        self._batch_sizes.add(len(batch.decided))
         self._book.commit()
         self._position = batch.position
         self._finish(batch, waiting)
@@ -490,7 +493,8 @@ class Journal(BatchActor):
             **self._counts,
             retried_batches=self._retried,
             unknown_commits=self._unknown,
-            commit_s=self._commit_s,
+            commit_times_s=self._commit_times_s.statistics(),
+            batch_sizes=self._batch_sizes.statistics(),
             change_seq=self._position.change_seq,
             event_seq=self._position.event_seq,
         )

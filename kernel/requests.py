@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kernel.buckets import Buckets
 from schemas.errors import (
     ErrorBody,
     Forbidden,
@@ -47,7 +48,8 @@ class Endpoint:
     """An operation with its decoders and its counts."""
 
     __slots__ = (
-        "decode", "errors", "last_error", "operation", "processing_ms", "requests", "transcode",
+        "answered", "codes", "decode", "durations_s", "errors", "last_error", "operation",
+        "processing_ms", "requests", "transcode",
     )  # fmt: skip
 
     def __init__(self, operation: Operation) -> None:
@@ -59,11 +61,17 @@ class Endpoint:
         self.errors = 0
         self.last_error = ""
         self.processing_ms = 0
+        self.answered = 0
+        # How often each error was the answer, and how long the answers took, to the millisecond.
+        self.codes: dict[str, int] = {}
+        self.durations_s = Buckets()
 
     def take_over(self, before: "Endpoint") -> None:
         """Go on counting where another one of the same name stopped."""
         self.requests, self.errors = before.requests, before.errors
         self.last_error, self.processing_ms = before.last_error, before.processing_ms
+        self.answered, self.codes = before.answered, before.codes
+        self.durations_s = before.durations_s
 
     @property
     def subject(self) -> str:

@@ -6,13 +6,16 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
 import msgspec
 
 from actors import bank
+from actors.channels.desk import DeskStatistics, desk_of
+from actors.channels.routing.port import router_of
+from actors.channels.routing.router import RouterStatistics
 from actors.ledger import LedgerBook, LedgerStatistics
 from actors.parts import Parts
 from actors.plugins import PLUGIN_EVENTS
@@ -51,6 +54,9 @@ from zhihui.packs import bundled_archives
 from zhihui.plugin_host import PluginHost, PluginHostStatistics
 from zhihui.sandbox import SANDBOX_RULES, SANDBOX_VARIABLE, SandboxRules
 from zhihui.version import VERSION
+
+if TYPE_CHECKING:
+    from zhihui.instruments import InstrumentsConfig
 
 __all__ = (
     "DESCRIPTION",
@@ -109,6 +115,8 @@ class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     ready: bool
     version: str
+    # The last one to Postgres, None when it failed.
+    store_round_trip_s: float | None
     bus: BusStatistics
     node: NodeStatistics
     edge: EdgeStatistics
@@ -123,6 +131,8 @@ class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
     ownership: OwnershipStatistics
     dead_letters: DeadLetterStatistics
     plugins: PluginHostStatistics
+    channels: DeskStatistics
+    router: RouterStatistics
 
 
 class RunningNode:
@@ -174,6 +184,7 @@ class RunningNode:
         if isinstance(clock, ShiftedClock):
             self._parts.rules.on_change(SANDBOX_RULES.name, _shifting(clock))
         self._misses = 0
+        self._store_round_trip_s: float | None = None
         self._discovery = Discovery(
             bus,
             self.edge,
@@ -224,6 +235,7 @@ class RunningNode:
         return ServiceStatistics(
             ready=self.is_ready(),
             version=VERSION,
+            store_round_trip_s=self._store_round_trip_s,
             bus=self._bus.statistics(),
             node=self.node.statistics(),
             edge=self.edge.statistics(),
@@ -238,6 +250,8 @@ class RunningNode:
             ownership=self.ownership.statistics(),
             dead_letters=self.dead_letters.statistics(),
             plugins=self.plugins.statistics(),
+            channels=desk_of(self._parts).statistics(),
+            router=router_of(self._parts).statistics(),
         )
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -297,12 +311,15 @@ class RunningNode:
     async def _watch_health(self) -> None:
         while True:
             await self._clock.sleep(HEALTH_INTERVAL_S)
+            began_s = self._clock.monotonic_s()
             try:
                 await self._store.round_trip()
             except ZhihuiError as error:
                 self._misses += 1
+                self._store_round_trip_s = None
                 _log.warning("no round trip to Postgres: %s", error.message)
             else:
+                self._store_round_trip_s = self._clock.monotonic_s() - began_s
                 bus = self._bus.statistics()
                 self._misses = bus.round_trips_missed if bus.round_trip_s is None else 0
 
@@ -447,13 +464,28 @@ def _calm_garbage_collector() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD, 50, 1_000)
 
 
-async def run_node(config: NodeConfig) -> None:
+async def run_node(
+    config: NodeConfig, *, clock: Clock | None = None,
+    instruments: "InstrumentsConfig | None" = None,
+) -> None:  # fmt: skip
     """Run a node until cancelled; write one line of JSON to the output once it takes requests."""
+    # They are about nodes, and so are loaded after this module.
+    from zhihui.instruments import NO_INSTRUMENTS, serving_instruments
+
     try:
         # Before the packs are loaded: what is frozen is not looked through when one is unloaded.
         _calm_garbage_collector()
-        async with running_node(config):
-            sys.stdout.write(f'{{"ready":true,"node":"{config.name}"}}\n')
+        async with (
+            serving_instruments(
+                instruments or NO_INSTRUMENTS, node=config.name, postgres_dsn=config.postgres_dsn
+            ) as shown,
+            running_node(config, clock=clock) as running,
+        ):
+            shown.follow(running)
+            said = {"ready": True, "node": config.name}
+            if shown.url:
+                said["metrics"] = shown.url
+            sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
             sys.stdout.flush()
             await anyio.sleep_forever()
     except StaleOwner as error:

@@ -9,6 +9,7 @@ after them. Available is posted less held: no move and no hold may take it below
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -71,6 +72,7 @@ _LIMIT = (
 _WITH_ACCOUNT = (
     Joined("balance", "account_id", _BALANCE), Joined("account_limit", "account_id", _LIMIT),
 )  # fmt: skip
+_AMOUNT = itemgetter(3)
 # Never null in a row that is there.
 _EXEMPT = _LIMIT.index("exempt")
 _TALLY = ("tally_id", "count", "amount_minor", "closed")
@@ -80,13 +82,18 @@ _Rows = list[tuple[Any, ...]]
 
 
 class LedgerStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in memory, and how often an account or a hold had to be fetched."""
+    """What is in memory, and how often an account or a hold had to be fetched.
+
+    ``imbalance_minor`` is by how much the entries of all batches written here miss zero, the sum of
+    what each batch misses without its sign: anything but 0 is a fault of ours.
+    """
 
     accounts: int
     loads: int
     postings: int
     holds: int = 0
     tallies: int = 0
+    imbalance_minor: int = 0
 
 
 class LedgerBook:
@@ -102,6 +109,7 @@ class LedgerBook:
         self._tallies = self._state.tallies
         self._loads = 0
         self._postings = 0
+        self._imbalance_minor = 0
 
     def decode(self, moves: msgspec.Raw) -> Moves:
         """Return the moves of one alternative."""
@@ -314,6 +322,7 @@ class LedgerBook:
     def commit(self) -> None:
         """Keep what was decided."""
         self._postings += len(self._state.entries) // 2
+        self._imbalance_minor += abs(sum(map(_AMOUNT, self._state.entries)))
         self._state.keep_tallies()
         self._state.end_batch()
         _evict(self._accounts, ACCOUNTS_MAX)
@@ -334,6 +343,7 @@ class LedgerBook:
         return LedgerStatistics(
             accounts=len(self._accounts), loads=self._loads, postings=self._postings,
             holds=len(self._holds), tallies=len(self._tallies),
+            imbalance_minor=self._imbalance_minor,
         )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ _OUTSIDE = {
     "zhihui/commands/": "the command line",
     "zhihui/demo/city/simulator.py": "starts the simulator of the channels and fails it by HTTP",
     "zhihui/embedded/": "starts the real servers",
+    "zhihui/instruments/": "what monitoring reads over HTTP of a node on real servers",
     "zhihui/migrate.py": "changes the real schema",
     "zhihui/migrations/": "changes the real schema",
     "zhihui/reconciliation.py": "holds the channels' books, fetched by HTTP, against the database",

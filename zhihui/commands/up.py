@@ -62,12 +62,15 @@ async def _serve(data_dir: Path, nodes: int, *, sandbox: bool, packs: list[Path]
     from zhihui.commands.signals import cancel_on_signal
     from zhihui.embedded.platform import running_platform
     from zhihui.errors import ungrouped
+    from zhihui.instruments import TARGETS_VARIABLE
     from zhihui.sandbox import SANDBOX_VARIABLE
 
     with ungrouped():
         async with anyio.create_task_group() as group:
             group.start_soon(cancel_on_signal, group.cancel_scope, lambda: _report("Stopping…"))
             settings = {SANDBOX_VARIABLE: "1"} if sandbox else {}
+            if TARGETS_VARIABLE not in os.environ:
+                settings[TARGETS_VARIABLE] = str(data_dir.absolute() / "metrics")
             async with running_platform(
                 data_dir, nodes=nodes, settings=settings, report=_report
             ) as platform:

@@ -24,11 +24,13 @@ class NodeProcess:
     """One node. It says ``{"ready": ...}`` in one line on its output when it takes requests."""
 
     def __init__(
-        self, name: str, *, data_dir: Path, variables: dict[str, str], arguments: tuple[str, ...]
-    ) -> None:
+        self, name: str, *, data_dir: Path, variables: dict[str, str], arguments: tuple[str, ...],
+        program: tuple[str, ...] = ("zhihui", "node"),
+    ) -> None:  # fmt: skip
         self.name = name
         self._variables = variables
         self._arguments = arguments
+        self._program = program
         self._log = data_dir / f"{name}.log"
         self._child: Child | None = None
 
@@ -42,7 +44,7 @@ class NodeProcess:
         assert self._child is None, "it runs already"
         rotate_log(self._log)
         child = Child.spawn(
-            [sys.executable, "-m", "zhihui", "node", "--name", self.name, *self._arguments],
+            [sys.executable, "-m", *self._program, "--name", self.name, *self._arguments],
             log=self._log,
             # Its servers end with us too, so there is nothing it could still finish in order.
             death_signal=signal.SIGKILL,
