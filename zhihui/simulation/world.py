@@ -10,7 +10,6 @@ import anyio.abc
 
 from actors.tables import BANK_TABLES, first_rows
 from kernel.memory_bus import MemoryBroker, MemoryBus
-from kernel.memory_database import MemoryDatabase
 from kernel.memory_store import MemoryStore
 from kernel.memory_streams import MemoryStreams
 from kernel.pack import Pack
@@ -23,6 +22,8 @@ from schemas.errors import NotReady, Unavailable
 from zhihui.errors import ungrouped
 from zhihui.node import NodeConfig, RunningNode
 from zhihui.simulation.leaping import LeapingClock
+from zhihui.simulation.pausing import RUNS_ON
+from zhihui.simulation.watched import WatchedDatabase
 
 __all__ = ("LEAP_MAX", "PATIENCE_MAX", "RESTART_S", "World")
 
@@ -79,8 +80,11 @@ class World:
         self.randomness = randomness
         self.hostile = False
         self.trace: list[tuple[float, str]] = []
+        # Commits that stand though an epoch that they name was over, in words; there are none.
+        self.stale_commits: list[str] = []
         self.broker = MemoryBroker(fate=self._fate)
-        self.database = MemoryDatabase(clock, BANK_TABLES, first_rows())
+        self.database = WatchedDatabase(clock, BANK_TABLES, first_rows())
+        self.database.stale = self.stale_commits
         self.streams = MemoryStreams(clock)
         self.objects = MemoryArchiveStore()
         self._tasks = tasks
@@ -114,6 +118,10 @@ class World:
     def store(self, name: str) -> MemoryStore:
         """Return the connection of a node that lives to the database."""
         return self._lives[name].store
+
+    def bus(self, name: str) -> MemoryBus:
+        """Return the connection of a node that lives to the bus."""
+        return self._lives[name].bus
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the nodes that live."""
@@ -153,6 +161,8 @@ class World:
                 return
 
     async def _run(self, life: _Life, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        # All tasks of the node begin in this one, so that they can be told from those of others.
+        RUNS_ON.set(life.node.config.name)
         # As the process does it, without its shield: a kill spares nothing.
         async with anyio.create_task_group() as tasks:
             life.tasks = tasks
