@@ -58,6 +58,10 @@ class DeadLetterStatistics(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
 
 
+# What the column holds; the number came with the message.
+_ATTEMPTS_MAX = 2**31 - 1
+
+
 class DeadLetters:
     """Collect dead letters and bring them to the store in the background.
 
@@ -103,7 +107,7 @@ class DeadLetters:
                 type=type_,
                 app=_storable(envelope.app),
                 reason=reason,
-                attempts=delivery.attempts,
+                attempts=min(max(delivery.attempts, 0), _ATTEMPTS_MAX),
                 body=b"" if envelope.type in self._redacted else bytes(envelope.body),
             )
         )

@@ -86,10 +86,12 @@ class Outbox:
         try:
             self._bus.publish(subject, data)
             self._frames += 1
-        except ZhihuiError as error:
-            # Whoever asked is told by the node's disconnect listener or by its own deadline.
+        except (ZhihuiError, ValueError) as error:
+            # Whoever asked is told by the node's disconnect listener or by its own deadline. A name
+            # that is no subject came with a frame; those of the other nodes have to leave all the
+            # same.
             self._failed += len(envelopes) + len(replies)
-            _log.warning("a frame was not sent: %s", error.message)
+            _log.warning("a frame was not sent: %s", error)
 
     def statistics(self) -> OutboxStatistics:
         """Return the counts so far."""

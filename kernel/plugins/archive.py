@@ -148,7 +148,7 @@ def _entries(data: bytes) -> dict[str, bytes]:
                 if len(files) >= FILES_MAX:
                     raise ArchiveTooLarge(f"more than {FILES_MAX} files")
                 files[entry.name] = content.read()
-    except (tarfile.TarError, ValueError, EOFError, OSError) as error:
+    except (tarfile.TarError, ValueError, EOFError, OSError, OverflowError) as error:
         raise ArchiveInvalid(f"not an archive of a plugin: {error}") from error
     return files
 

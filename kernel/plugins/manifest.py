@@ -120,7 +120,8 @@ def read_manifest(text: bytes) -> Manifest:
         data = tomllib.loads(text.decode())
     except UnicodeDecodeError as error:
         raise _invalid("", f"not UTF-8 at byte {error.start}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Also of an integer with more digits than Python converts.
         raise _invalid("", f"not TOML: {error}") from error
     try:
         manifest = msgspec.convert(data, Manifest)

@@ -14,14 +14,13 @@ import pytest
 
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND
 from kernel.partition import PARTITIONS, partition_of
+from loadtest.adversity.cluster import Cluster
+from loadtest.adversity.servers import OwnServers, kill_nats, kill_postgres
+from loadtest.adversity.stream import PaymentStream
 from schemas.errors import ZhihuiError
-from tests.adversity.node_processes import Cluster, running_cluster
-from tests.adversity.payment_stream import (
-    PaymentStream,
-    check_stream,
-    open_accounts_everywhere,
-)
-from tests.adversity.server_faults import OwnServers, kill_nats, kill_postgres, own_servers
+from tests.adversity.node_processes import running_cluster
+from tests.adversity.payment_stream import check_stream, open_accounts_everywhere
+from tests.adversity.server_faults import own_servers
 from tests.eventually import eventually
 from zhihui.audit import run_audit
 from zhihui.client import Client

@@ -9,15 +9,11 @@ import msgspec
 import pytest
 
 from kernel.postgres_store import StoreStatistics
+from loadtest.adversity.servers import OwnServers, kill_nats, kill_postgres, terminate_backends
+from loadtest.adversity.stream import GRACE_S, PaymentStream, open_accounts
 from schemas.errors import Unavailable
-from tests.adversity.payment_stream import GRACE_S, PaymentStream, check_stream, open_accounts
-from tests.adversity.server_faults import (
-    OwnServers,
-    kill_nats,
-    kill_postgres,
-    own_servers,
-    terminate_backends,
-)
+from tests.adversity.payment_stream import check_stream
+from tests.adversity.server_faults import own_servers
 from tests.eventually import eventually
 from zhihui.audit import run_audit
 from zhihui.client import Client
@@ -80,6 +76,8 @@ async def test_stream_survives(tmp_path: Path, fault: str) -> None:
                 assert isinstance(statistics.store, StoreStatistics)
                 assert statistics.store.writer_connects > 1, "the fault was not felt"
             standing = await check_stream(client, stream, servers.postgres.dsn)
+            # The node asks by itself as well: it tells of the plan of packs.
+            await eventually(lambda: running.statistics().node.waiting == 0, "nobody waits")
             _check_node(running)
             assert (await client.accounts.get(payee)).posted_minor == standing
 

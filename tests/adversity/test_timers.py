@@ -13,7 +13,8 @@ import anyio
 import anyio.abc
 import pytest
 
-from tests.adversity.payment_stream import PaymentStream, check_stream, open_accounts
+from loadtest.adversity.stream import PaymentStream, open_accounts
+from tests.adversity.payment_stream import check_stream
 from tests.alarms import APP, Bell, alarm_node, rings, set_timers, timer, timers_left
 from tests.eventually import eventually
 from zhihui.audit import run_audit

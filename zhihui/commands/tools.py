@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from zhihui.commands.bench_adversity import bench_adversity, bench_backup
 from zhihui.commands.bench_hotload import bench_hotload
 from zhihui.commands.console import output
 
@@ -25,6 +26,8 @@ zhihui bench                   payments a second, beside the baseline
 zhihui bench routing           the adaptive router beside fixed channels and static weights
 zhihui bench channels          payments over channels that fail in every way
 zhihui bench hotload           versions of packs that come and go under load
+zhihui bench adversity --runs 3   faults under load, three times in a row
+zhihui bench backup            backups under load, restored elsewhere
 ```
 """
 
@@ -158,6 +161,8 @@ def bench_channels(
 
 
 bench.command(name="hotload")(bench_hotload)
+bench.command(name="adversity")(bench_adversity)
+bench.command(name="backup")(bench_backup)
 
 
 def schema(
