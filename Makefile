@@ -14,7 +14,7 @@ REMOVED := $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 # A service is many short processes; each would compile all of the sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check bench hotload schema lock clean
+.PHONY: help demo test check bench hotload adversity simulate fuzz schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,12 +30,22 @@ check: $(VENV)/.stamp ## Lint, check the format and the types, and the rules of 
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q tests/tidy
+	@$(BIN)/python -m tests.security.dependencies
 
 bench: $(VENV)/.stamp ## Measure payments per second beside an honest baseline
 	@$(BIN)/zhihui bench
 
 hotload: $(VENV)/.stamp ## Prove that versions of packs come and go under load without harm
 	@$(BIN)/zhihui bench hotload
+
+adversity: $(VENV)/.stamp ## Kill, stop and cut off nodes and servers under load, three times
+	@$(BIN)/zhihui bench adversity --runs 3
+
+simulate: $(VENV)/.stamp ## Play 1,000 days in which everything goes wrong, and check each against a model
+	@$(BIN)/zhihui simulate $(SIMULATE)
+
+fuzz: $(VENV)/.stamp ## Give a million inputs to the edges
+	@$(BIN)/python -m tests.fuzz
 
 schema: $(VENV)/.stamp ## Write AsyncAPI and JSON Schema files to build/schema
 	@$(BIN)/zhihui schema

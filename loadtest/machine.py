@@ -12,7 +12,7 @@ import msgspec
 import nats
 import psutil
 
-__all__ = ("Machine", "describe_machine")
+__all__ = ("Machine", "describe_machine", "fdatasync_us")
 
 _SYNCS = 200
 _SYNC_BYTES = b"\0" * 8192
@@ -58,7 +58,7 @@ async def describe_machine(directory: Path, *, postgres_dsn: str, nats_url: str)
         memory_gib=psutil.virtual_memory().total / 2**30,
         system=platform.platform(),
         load_average=os.getloadavg()[0],
-        fdatasync_us=_fdatasync_us(directory),
+        fdatasync_us=fdatasync_us(directory),
         versions={
             "python": platform.python_version(),
             "postgres": postgres,
@@ -78,8 +78,8 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _fdatasync_us(directory: Path) -> float:
-    """Return the median time of making one page durable, in microseconds."""
+def fdatasync_us(directory: Path) -> float:
+    """Return the median time of making one page durable in ``directory``, in microseconds."""
     path = directory / "fdatasync.tmp"
     sync = getattr(os, "fdatasync", os.fsync)
     took = []

@@ -14,6 +14,7 @@ from zhihui.commands import (
     deadletter,
     events,
     keys,
+    load,
     migrate,
     node,
     plugin,
@@ -21,6 +22,7 @@ from zhihui.commands import (
     risk,
     sandbox,
     settlement,
+    simulate,
     status,
     tools,
     up,
@@ -77,6 +79,8 @@ app.command(rich_help_panel=_USE)(tools.schema)
 app.command(rich_help_panel=_TRY, epilog=tools.DEMO_EXAMPLES)(tools.demo)
 app.add_typer(channels.channels, rich_help_panel=_TRY)
 app.add_typer(sandbox.sandbox, rich_help_panel=_TRY)
+app.add_typer(load.load, rich_help_panel=_TRY)
+app.command(rich_help_panel=_TRY, epilog=simulate.EXAMPLES)(simulate.simulate)
 app.add_typer(tools.bench, rich_help_panel=_TRY)
 
 

@@ -1,0 +1,1 @@
+"""The engine of ``zhihui load``: scenarios, executors, the recorder and the verdict."""
