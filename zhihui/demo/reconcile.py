@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 from rich.console import Console
 
 from actors.channels.configuration import read_channels
@@ -11,11 +12,18 @@ from zhihui.reconciliation import Reconciler
 
 __all__ = ("reconcile_channels",)
 
+# A refund is asked about at growing pauses, in the demo for some seconds.
+_LOOKS_MAX = 60
+_LOOK_EVERY_S = 0.5
+
 
 async def reconcile_channels(
     console: Console, platform: Platform, channels: RunningChannels
 ) -> bool:
-    """Reconcile all channels, post what matches, say what came of it; tell if nothing differs."""
+    """Reconcile all channels, post what matches, say what came of it; tell if nothing differs.
+
+    What is still on its way between a channel and us is no difference yet: it is waited for.
+    """
     config = read_channels(Path(channels.channels_file))
     servers = platform.servers
     reconciler = Reconciler(
@@ -24,7 +32,12 @@ async def reconcile_channels(
         postgres_dsn=servers.postgres_dsn,
         progress=_say_nothing,
     )
+    looks = 1
     results = await reconciler.run(tuple(config.channels), None, post=True)
+    while not all(one.ok for one in results) and looks < _LOOKS_MAX:
+        await anyio.sleep(_LOOK_EVERY_S)
+        results = await reconciler.run(tuple(config.channels), None, post=True)
+        looks += 1
     lines = sum(one.lines for one in results)
     if all(one.ok for one in results):
         console.print(
