@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-__all__ = ("Book", "TableRows")
+__all__ = ("Book", "StaleDecision", "TableRows")
 
 _Mode = Literal["insert", "update", "versioned", "delete"]
 
@@ -29,6 +29,13 @@ class TableRows(msgspec.Struct, frozen=True):
     rows: list[tuple[Any, ...]]
     mode: _Mode = "insert"
     key: tuple[str, ...] = ()
+
+
+class StaleDecision(Exception):
+    """What moves ask for shows that they were decided on a state that is over.
+
+    It is no rejection: whoever sent them decides again, and may come to something else.
+    """
 
 
 class Book(Protocol):
@@ -52,6 +59,8 @@ class Book(Protocol):
 
     def decide(self, app: str, moves: Any, change_seq: int) -> Mapping[str, int] | None:
         """Apply the moves of one alternative, or raise a rejection and leave no trace.
+
+        Or raise :class:`StaleDecision`, and leave none either.
 
         Return the integers that the decision found, by the names under which the alternative
         refers to them, or None.

@@ -19,15 +19,17 @@ from collections.abc import Callable
 import msgspec
 
 from kernel.actor import BatchActor, Delivery
-from kernel.book import Book
+from kernel.book import Book, StaleDecision
 from kernel.buckets import BATCH_BOUNDS, Buckets, BucketStatistics
 from kernel.clock import Clock
+from kernel.journal_answers import JournalAnswers
 from kernel.journal_batch import FactTable, JournalBatch, filled_in
 from kernel.journal_item import (
     JOURNAL_LINKED_TYPE,
     JOURNAL_TYPE,
     ItemReader,
     JournalItem,
+    changed,
     keys,
     missing_of,
     moved,
@@ -35,7 +37,7 @@ from kernel.journal_item import (
 from kernel.look_ahead import LookAhead
 from kernel.ownership import Ownership
 from kernel.partition import partition_of
-from kernel.request_memory import COMMITTED, Decided, RequestMemory
+from kernel.request_memory import RequestMemory
 from kernel.store import (
     Commit,
     CommitUnknown,
@@ -50,14 +52,12 @@ from kernel.store import (
 from schemas.change import Alternative, Change, LinkedChanges
 from schemas.envelope import REPLAYED
 from schemas.errors import (
-    Conflict,
     ErrorBody,
     Internal,
     InvalidField,
     LinkedFailed,
     NotReady,
     Rejected,
-    StaleOwner,
     Unavailable,
     ZhihuiError,
 )
@@ -90,8 +90,6 @@ COLLISIONS_MAX = 2
 STORE_RETRY_S = 0.25
 
 _LINKED_FAILED = LinkedFailed("another change of the same chain was rejected").body()
-
-_error_decoder = msgspec.json.Decoder(ErrorBody)
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,10 +137,11 @@ class Journal(BatchActor):
         self._partition = partition_of(JOURNAL_KIND, JOURNAL_KEY)
         self._epoch: int | None = None
         self._memory = RequestMemory(store)
+        self._answers = JournalAnswers(self._memory)
         self._position = Position(0, 0)
         self._lookups_left = LOOKUP_BATCHES
         self._batches = 0
-        self._counts = {"committed": 0, "rejected": 0, "replayed": 0, "conflicts": 0}
+        self._counts = {"committed": 0, "rejected": 0}
         self._retried = 0
         self._unknown = 0
         self._commit_times_s, self._batch_sizes = Buckets(), Buckets(BATCH_BOUNDS)
@@ -203,19 +202,23 @@ class Journal(BatchActor):
                 for item in waiting:
                     item.delivery.fail(moved(item))
                 return []
-        await self._recall_torn(waiting)
-        waiting = self._answer_known(waiting)
+        await self._answers.recall_torn(waiting)
+        waiting = self._answers.answer_known(waiting)
         found_none = False
         if self._lookups_left and waiting:
             self._lookups_left -= 1
             await self._memory.recall(keys(waiting))
-            before, waiting = len(waiting), self._answer_known(waiting)
+            before, waiting = len(waiting), self._answers.answer_known(waiting)
             found_none = len(waiting) == before
         waiting = self._refuse_outdated(waiting)
         if not waiting:
             return []
         await self._load(waiting)
         batch = self._decide(waiting)
+        if not batch.decided:
+            self._book.rollback()
+            await self._answers.refuse_stale(batch.stale)
+            return []
         start_s = self._clock.monotonic_s()
         try:
             tables = batch.tables(self._book.rows(), self._fact_tables)
@@ -237,32 +240,10 @@ class Journal(BatchActor):
         self._book.commit()
         self._position = batch.position
         self._finish(batch, waiting)
+        if batch.stale:
+            # Now that what it collided with stands, and can be seen.
+            await self._answers.refuse_stale(batch.stale)
         return []
-
-    async def _recall_torn(self, waiting: list[JournalItem]) -> None:
-        """Look up the chains of which memory has forgotten a part and not all."""
-        for item in waiting:
-            if item.links:
-                names = keys([item])
-                known = sum(self._memory.get(key) is not None for key in names)
-                if 0 < known < len(names):
-                    await self._memory.recall(names, anew=True)
-
-    def _answer_known(self, waiting: list[JournalItem]) -> list[JournalItem]:
-        """Answer what was decided before; return the rest."""
-        rest = []
-        for item in waiting:
-            known = self._memory.get((item.change.app, item.change.request_id))
-            if item.links:
-                decided = [self._memory.get(key) for key in keys([item])]
-                if any(decided):
-                    self._answer_chain(item, decided, REPLAYED)
-                    continue
-            elif known is not None:
-                self._answer(item, known, REPLAYED)
-                continue
-            rest.append(item)
-        return rest
 
     def _refuse_outdated(self, waiting: list[JournalItem]) -> list[JournalItem]:
         """Refuse what was decided under an older epoch than we or another change know of.
@@ -290,48 +271,6 @@ class Journal(BatchActor):
                 rest.append(item)
         return rest
 
-    def _refuse_conflict(self, item: JournalItem) -> None:
-        self._counts["conflicts"] += 1
-        item.delivery.fail(
-            Conflict(
-                f"request id {item.change.request_id!r} was used before with another body",
-                field="request_id",
-            )
-        )
-
-    def _answer_chain(self, item: JournalItem, decided: list[Decided | None], note: int) -> None:
-        """Answer a chain some of whose ids are decided: all of them were, or it is another one."""
-        answers = []
-        rejection = None
-        for link, one in zip(item.links, decided, strict=True):
-            if one is None or one.digest != link.change.digest:
-                self._refuse_conflict(link)
-                return
-            # The others of the chain say only that one of them was rejected.
-            if one.outcome != COMMITTED and (
-                rejection is None or rejection.code == LinkedFailed.code
-            ):
-                rejection = _error_decoder.decode(one.answer)
-            answers.append(one.answer)
-        if note == REPLAYED:
-            self._counts["replayed"] += 1
-        if rejection is None:
-            item.delivery.reply(f"[{','.join(answers)}]".encode(), note=note)
-        else:
-            item.delivery.fail(rejection, note=note)
-
-    def _answer(self, item: JournalItem, decided: Decided, note: int) -> None:
-        delivery = item.delivery
-        if item.change.digest != decided.digest:
-            self._refuse_conflict(item)
-            return
-        if note == REPLAYED:
-            self._counts["replayed"] += 1
-        if decided.outcome == COMMITTED:
-            delivery.reply(decided.answer.encode(), note=note)
-        else:
-            delivery.fail(_error_decoder.decode(decided.answer), note=note)
-
     # Decisions.
 
     async def _load(self, waiting: list[JournalItem]) -> None:
@@ -350,7 +289,10 @@ class Journal(BatchActor):
                 if not any(key in batch.decided for key in keys([item])):
                     self._decide_chain(item, batch)
             elif (item.change.app, item.change.request_id) not in batch.decided:
-                batch.note(item.change, *self._choose(item, batch.change_seq + 1))
+                try:
+                    batch.note(item.change, *self._choose(item, batch.change_seq + 1))
+                except StaleDecision:
+                    batch.stale.append(item)
         return batch
 
     def _decide_chain(self, chain: JournalItem, batch: JournalBatch) -> None:
@@ -360,7 +302,12 @@ class Journal(BatchActor):
         choices = []
         failed: tuple[int, ErrorBody] | None = None
         for number, link in enumerate(chain.links):
-            choice = self._choose(link, first_seq + number)
+            try:
+                choice = self._choose(link, first_seq + number)
+            except StaleDecision:
+                self._book.restore(savepoint)
+                batch.stale.append(chain)
+                return
             choices.append(choice)
             if choice[2] is not None:
                 failed = (number, choice[2])
@@ -393,18 +340,20 @@ class Journal(BatchActor):
 
     def _finish(self, batch: JournalBatch, waiting: list[JournalItem]) -> None:
         for item in waiting:
+            if item in batch.stale:
+                continue
             if item.links:
                 names = keys([item])
                 replayed = all(self._memory.get(key) for key in names)
                 results = [batch.decided.get(key) for key in names]
-                self._answer_chain(item, results, REPLAYED if replayed else 0)
+                self._answers.answer_chain(item, results, REPLAYED if replayed else 0)
                 for key, result in zip(names, results, strict=True):
                     if result is not None:
                         self._memory.remember(key, result)
                 continue
             key = (item.change.app, item.change.request_id)
             decided = batch.decided[key]
-            self._answer(item, decided, REPLAYED if self._memory.get(key) else decided.note)
+            self._answers.answer(item, decided, REPLAYED if self._memory.get(key) else decided.note)
             self._memory.remember(key, decided)
         self._batches += 1
         self._counts["committed"] += batch.committed
@@ -442,8 +391,7 @@ class Journal(BatchActor):
                     rest = await self._attempt(rest)  # noqa: PLW2901 - until none is left
             return []
         if isinstance(error, VersionConflict):
-            stale = StaleOwner("the state was changed by another node meanwhile")
-            waiting[0].delivery.fail(moved(waiting[0]) if waiting[0].doubtful else stale)
+            waiting[0].delivery.fail(changed(waiting[0]))
             return []
         waiting[0].fault = error
         return []
@@ -491,6 +439,8 @@ class Journal(BatchActor):
         return JournalStatistics(
             batches=self._batches,
             **self._counts,
+            replayed=self._answers.replayed,
+            conflicts=self._answers.conflicts,
             retried_batches=self._retried,
             unknown_commits=self._unknown,
             commit_times_s=self._commit_times_s.statistics(),

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from kernel.book import TableRows
+from kernel.journal_item import JournalItem
 from kernel.partition import partition_of
 from kernel.request_memory import COMMITTED, Decided, RequestKey
 from kernel.store import EventRow, Position
@@ -42,12 +43,16 @@ class FactTable(msgspec.Struct, frozen=True):
 
 
 class JournalBatch:
-    """The rows of one commit, and the epochs they were decided under."""
+    """The rows of one commit, and the epochs they were decided under.
+
+    ``stale`` are the items that rest on a state that is over: they have no part in it.
+    """
 
     def __init__(self, at: datetime, position: Position, epochs: dict[int, int]) -> None:
         self.at = at
         self.epochs = epochs
         self.decided: dict[RequestKey, Decided] = {}
+        self.stale: list[JournalItem] = []
         self.committed = 0
         self.change_seq = position.change_seq
         self._event_seq = position.event_seq

@@ -20,6 +20,7 @@ __all__ = (
     "JournalItem",
     "chain_item",
     "change_item",
+    "changed",
     "keys",
     "missing_of",
     "moved",
@@ -115,6 +116,13 @@ def keys(waiting: list[JournalItem]) -> list[RequestKey]:
 def missing_of(book: Book, items: Iterable[JournalItem]) -> set[str]:
     """Return the ids that the book needs for these changes and does not have in memory."""
     return {name for item in items for moves in item.moves for name in book.missing(moves)}
+
+
+def changed(item: JournalItem) -> StaleOwner | DeadlineExceeded:
+    """Return what the one who asked is told to have it decide again, on the state as it is now."""
+    if item.doubtful:
+        return moved(item)
+    return StaleOwner("the state was changed by another node meanwhile")
 
 
 def moved(item: JournalItem) -> StaleOwner | DeadlineExceeded:

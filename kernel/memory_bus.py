@@ -6,11 +6,13 @@ turn can publish. Like NATS it delivers at most once, and like NATS it loses wha
 it is cut.
 
 A :class:`MemoryBroker` knows all subscriptions. A :class:`MemoryBus` is one connection to it, which
-can be cut while the others go on.
+can be cut while the others go on. A receiver runs in the context in which it was subscribed, as if
+the connection was read there, and not in that of whoever sent.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import partial
 
 import anyio
@@ -27,13 +29,14 @@ Fate = Callable[[str], Sequence[float]]
 
 
 class _Subscription:
-    __slots__ = ("bus", "queue", "receiver", "tokens")
+    __slots__ = ("bus", "context", "queue", "receiver", "tokens")
 
     def __init__(self, bus: "MemoryBus", subject: str, receiver: Receiver, queue: str) -> None:
         self.bus = bus
         self.tokens = subject.split(".")
         self.receiver = receiver
         self.queue = queue
+        self.context = copy_context()
 
 
 class MemoryBroker:
@@ -74,9 +77,9 @@ class MemoryBroker:
             one = partial(_hand_over, hand_over, known, known.bus.connection)
             for delay_s in (0.0,) if self.fate is None else self.fate(subject):
                 if delay_s > 0:
-                    loop.call_later(delay_s, one)
+                    loop.call_later(delay_s, one, context=known.context)
                 else:
-                    loop.call_soon(one)
+                    loop.call_soon(one, context=known.context)
 
     def _receivers(self, tokens: list[str]) -> list[_Subscription]:
         """Return who gets a message: every plain subscription, and one of each queue group.

@@ -15,6 +15,7 @@ but a change of several steps is taken back by whoever applies them.
 
 from actors.ledger._limits import Limits, check_limits
 from actors.ledger._state import Account, Hold, State
+from kernel.book import StaleDecision
 from schemas.errors import (
     ERRORS,
     BalanceLimit,
@@ -304,7 +305,9 @@ def _tally(state: State, step: TallyStep) -> dict[str, int]:
     tally = state.tallies[step.tally_id]
     count, amount = tally.count + step.count, tally.amount + step.amount_minor
     if count < 0 or amount < 0:
-        raise InvalidState(f"tally {step.tally_id!r} holds less than what is given back")
+        # What was counted is given back once, by a change of what it was counted for. So that has
+        # changed already, and its version would have said so in the commit.
+        raise StaleDecision(f"tally {step.tally_id!r} holds less than what is given back")
     adds = step.count > 0 or step.amount_minor > 0
     gives_back = step.count < 0 or step.amount_minor < 0
     if tally.closed and not (gives_back or step.opens):

@@ -17,7 +17,7 @@ import msgspec
 from actors.ledger._limits import Limits, today
 from actors.ledger._state import Account, Hold, Mark, State, Tally
 from actors.ledger._steps import check_amount, check_use, may_credit, take_step
-from kernel.book import TableRows
+from kernel.book import StaleDecision, TableRows
 from kernel.store import Joined, Query, Store, Where
 from schemas.errors import (
     BalanceLimit,
@@ -239,7 +239,7 @@ class LedgerBook:
         mark = self._state.mark()
         try:
             return self._decide(moves, change_seq, mark)
-        except Rejected:
+        except (Rejected, StaleDecision):
             self._state.restore(mark)
             raise
 

@@ -45,9 +45,10 @@ class Record(msgspec.Struct, kw_only=True):
     answered_s: float | None = None
     answer: Any = None
     heard: list[Heard] = []
-    # Whether a look-up by the id of the request found it, and the last change before that.
+    # Whether a look-up by the id of the request found it, and the last change that stood when it
+    # was asked for, and when it was answered.
     found: bool | None = None
-    found_after: int = 0
+    found_between: tuple[int, int] = (0, 0)
 
     @property
     def result(self) -> Mapping[str, Any] | None:
@@ -173,10 +174,13 @@ class Backend:
             if answer is not None:
                 await self._world.clock.sleep(_AGAIN_S)
 
-    async def look_up(self, record: Record, seq: int) -> None:
-        """Look a payment up by the id of its request; ``seq`` is the last change that stands."""
+    async def look_up(self, record: Record) -> None:
+        """Look a payment up by the id of its request."""
+        database = self._world.database
+        before = database.position().change_seq
         answer = await self.settle(_SHOP, "payment.get", {"request_id": record.step.request_id})
-        record.found, record.found_after = bool(answer["ok"]), seq
+        record.found = bool(answer["ok"])
+        record.found_between = (before, database.position().change_seq)
 
     async def ask_again(self, record: Record) -> None:
         """Ask once more for what nobody has heard of, until there is an answer."""

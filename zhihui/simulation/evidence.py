@@ -1,12 +1,15 @@
 """What the backends heard, held against what the store has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zhihui.simulation.backend import Record
 from zhihui.simulation.replayed import Replayed, Row
 
-__all__ = ("check_evidence",)
+__all__ = ("Within", "check_evidence")
+
+# Called with when something was asked and when it was answered; returns how long that may take.
+Within = Callable[[float, float], float]
 
 _COMMITTED = "committed"
 # Refused whatever stands, so it need not be remembered.
@@ -14,7 +17,7 @@ _NEVER_POSSIBLE = ("self_payment",)
 
 
 def check_evidence(
-    replayed: Replayed, records: dict[int, Record], late_s_max: float
+    replayed: Replayed, records: dict[int, Record], within_s: Within
 ) -> Iterator[str]:
     """Yield each answer that is not true, came too late, or came in an impossible order."""
     for record in records.values():
@@ -22,7 +25,7 @@ def check_evidence(
             continue
         said = f"step {record.step.number} ({record.step.kind})"
         for heard in record.heard:
-            if heard.after_s > late_s_max:
+            if heard.after_s > within_s(heard.at_s - heard.after_s, heard.at_s):
                 yield f"{said} was answered {heard.after_s:.3f} s after it was asked"
             if record.step.kind == "read":
                 yield from _check_read(replayed, record, records, heard.answer, heard.at_s)
@@ -98,14 +101,17 @@ def _check_order(replayed: Replayed, records: dict[int, Record]) -> Iterator[str
 
 
 def _check_lookups(replayed: Replayed, records: dict[int, Record]) -> Iterator[str]:
-    """Who never heard of a payment finds it by the id of the request, if it is there."""
+    """Who never heard of a payment finds it by the id of the request, if it is there.
+
+    A request of it may still be on its way, so that it comes to stand while it is looked up.
+    """
     for record in records.values():
         if record.found is None:
             continue
         row = replayed.by_request.get(record.step.request_id)
-        stood = row is not None and row.outcome == _COMMITTED and row.seq <= record.found_after
-        if stood != record.found:
-            yield (
-                f"{record.step.request_id} was {'' if record.found else 'not '}found by its"
-                f" request id; the store {'has' if stood else 'does not have'} it"
-            )
+        before, after = record.found_between
+        seq = row.seq if row is not None and row.outcome == _COMMITTED else after + 1
+        if record.found and seq > after:
+            yield f"{record.step.request_id} was found by its request id before it stood"
+        if not record.found and seq <= before:
+            yield f"{record.step.request_id} stood and was not found by its request id"

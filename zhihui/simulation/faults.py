@@ -15,7 +15,7 @@ import msgspec
 
 from kernel.store import CommitUnknown
 from schemas.errors import NotReady
-from zhihui.simulation.pausing import PausableLoop
+from zhihui.simulation.pausing import PausableLoop, context_of
 from zhihui.simulation.world import World
 
 __all__ = ("Fault", "FaultKind", "Faults", "Schedule", "make_schedule")
@@ -114,7 +114,8 @@ class Faults:
         self._armed: dict[str, Fault] = {}
         self._busy: set[str] = set()
         self.counts: Counter[str] = Counter()
-        self.longest_pause_s = 0.0
+        # Node, from when, and until when.
+        self._pauses: list[tuple[str, float, float]] = []
         world.broker.fate = self._fate
         world.intrude = self._intrude
 
@@ -189,6 +190,13 @@ class Faults:
         self.note(f"{fault.kind} {fault.node} for {fault.lasts_s} s")
         self._tasks.start_soon(self._interrupt, fault)
 
+    def stood_still_s(self, since_s: float, until_s: float) -> float:
+        """Return for how long any one node stood still in that time, at most."""
+        total = dict.fromkeys(self._schedule.nodes, 0.0)
+        for node, from_s, to_s in self._pauses:
+            total[node] += max(min(to_s, until_s) - max(from_s, since_s), 0.0)
+        return max(total.values())
+
     def note(self, what: str) -> None:
         """Write into the trace what happened."""
         self._world.trace.append((self._world.clock.monotonic_s(), f"! {what}"))
@@ -211,13 +219,14 @@ class Faults:
         world, node = self._world, fault.node
         match fault.kind:
             case "pause":
-                self.longest_pause_s = max(self.longest_pause_s, fault.lasts_s)
+                now_s = world.clock.monotonic_s()
+                self._pauses.append((node, now_s, now_s + fault.lasts_s))
                 self._loop.pause(node)
                 await world.clock.sleep(fault.lasts_s)
                 self._loop.resume(node)
             case "cut_bus":
                 bus = world.bus(node)
-                bus.cut()
+                context_of(node).run(bus.cut)
                 await world.clock.sleep(fault.lasts_s)
                 bus.mend()
             case _:

@@ -14,7 +14,7 @@ import orjson
 
 from zhihui.simulation.backend import Record
 from zhihui.simulation.books import check_books
-from zhihui.simulation.evidence import check_evidence
+from zhihui.simulation.evidence import Within, check_evidence
 from zhihui.simulation.model import Refused
 from zhihui.simulation.outside import Outside
 from zhihui.simulation.replayed import Replayed, Row
@@ -25,19 +25,18 @@ __all__ = ("judge",)
 
 _COMMITTED = "committed"
 _SOURCE_REFUSES = {"insufficient_funds", "invalid_state", "self_payment"}
-_GIVEN_BACK_TWICE = "holds less than what is given back"
 # More say no more.
 _PROBLEMS_MAX = 20
 
 
 def judge(
-    world: World, records: dict[int, Record], outside: Outside | None, *, late_s_max: float
+    world: World, records: dict[int, Record], outside: Outside | None, *, within_s: Within
 ) -> list[str]:
     """Return what is wrong, in words; nothing when all is well."""
     replayed = Replayed(world)
     wrong = list(check_books(world))
     wrong += _replay(world, replayed, records)
-    wrong += check_evidence(replayed, records, late_s_max)
+    wrong += check_evidence(replayed, records, within_s)
     wrong += _compare(world, replayed)
     if outside is not None:
         wrong += _check_channels(world, replayed, outside)
@@ -76,9 +75,6 @@ def _decided(
     assert record.asked is not None
     outcome, facts = replayed.bank.play(step, record.asked.body)
     said = f"{row.request_id} ({step.kind} {step.args}, change {row.seq})"
-    if outcome == _COMMITTED and _is_known(row):
-        replayed.rebuild(row.seq, records)
-        return
     if outcome != row.outcome and not _either(step, outcome, row.outcome):
         if row.outcome != _COMMITTED and _once_true(replayed, row, record, records):
             # The refusal stands, so what the model has just done has to be taken back.
@@ -94,15 +90,6 @@ def _decided(
             found = row.answer.get(name)
             if found != value and not (found is None and not value):
                 yield f"{said}: {name} is {found!r} in the answer; the model says {value!r}"
-
-
-def _is_known(row: Row) -> bool:
-    """Tell whether it is the one refusal that is known to be wrong.
-
-    What is decided on a plan that is settled at the same moment gives a counter back twice. It is
-    refused for good, where it should be decided again.
-    """
-    return row.outcome == "invalid_state" and _GIVEN_BACK_TWICE in row.answer["message"]
 
 
 def _either(step: Step, outcome: str, other: str) -> bool:

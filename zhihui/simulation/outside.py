@@ -1,7 +1,8 @@
 """The channels of a world on virtual time: their books and their moods, without a wire."""
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,7 @@ from zhihui.channel_simulator.books import Books, Order
 from zhihui.channel_simulator.dialect import Call, Verdict
 from zhihui.channel_simulator.engine import Engine
 from zhihui.channel_simulator.profile import ChannelProfile, outage_at
+from zhihui.simulation.pausing import context_of
 
 __all__ = ("MemoryChannel", "Outside")
 
@@ -88,12 +90,16 @@ class Outside:
         )
         await self.clock.sleep(min(fate.latency_s, timeout_s) + 0.001)
         if fate.takes_effect == "late":
-            self._tasks.start_soon(self._later, channel, call, fate)
+            self._start(self._later, channel, call, fate)
         outcome = self._apply(channel, call, fate) if fate.takes_effect == "now" else None
         if outcome is None or not fate.answered:
             await self.clock.sleep(timeout_s)
             return Unknown(reason="no answer")
         return outcome
+
+    def _start(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        # It is of the channel, and goes on whatever becomes of the node that has asked.
+        context_of("").run(self._tasks.start_soon, work, *args)
 
     async def _later(self, channel: str, call: Call, fate: Fate) -> None:
         await self.clock.sleep(self.profile.late_effect_s)
@@ -104,7 +110,7 @@ class Outside:
         known = self.books.get(channel, call.reference)
         verdict, order = self._engine.apply(channel, call, fate.refusal, now_ms)
         if order is not None and known is None and order.state == "pending":
-            self._tasks.start_soon(self._settle, order, fate)
+            self._start(self._settle, order, fate)
         elif order is not None and (known is None or call.operation == "close"):
             self._follow(order, fate)
         return _outcome(channel, call, verdict, order)
@@ -124,15 +130,15 @@ class Outside:
         if order.state == "paid":
             plan = notices_of(self.profile, Draw(self._seed, order.channel, order.number, "notice"))
             for delay_s in plan.delays_s:
-                self._tasks.start_soon(self._tell, order, delay_s)
+                self._start(self._tell, order, delay_s)
         elif fate.breaks_word and order.state in ("declined", "closed"):
-            self._tasks.start_soon(self._break_word, order)
+            self._start(self._break_word, order)
 
     async def _break_word(self, order: Order) -> None:
         await self.clock.sleep(self.profile.broken_word_s)
         if self._engine.pay_after_all(order, self.clock.now_ms()):
             self.broken_words.add((order.channel, order.reference))
-            self._tasks.start_soon(self._tell, order, 0.1)
+            self._start(self._tell, order, 0.1)
 
     async def _tell(self, order: Order, delay_s: float) -> None:
         """Tell any node that lives, until one has taken it."""
@@ -150,8 +156,9 @@ class Outside:
             nodes = self._nodes()
             if not nodes:
                 continue
-            receiver = CallbackReceiver(nodes[self._randomness.bits(8) % len(nodes)])
-            if await receiver._take(self.channels[order.channel], {}, body):
+            parts = nodes[self._randomness.bits(8) % len(nodes)]
+            taking = CallbackReceiver(parts)._take(self.channels[order.channel], {}, body)
+            if await asyncio.create_task(taking, context=context_of(parts.node.name)):
                 return
 
 

@@ -1,21 +1,22 @@
 """Nodes that stand still while the world goes on, as a stopped process does.
 
-All tasks of a node run in one context. A loop that knows which node a step belongs to keeps the
-steps of a paused one until it is resumed: its timers come due and do not ring, what it waits for
-arrives and is not looked at. When it goes on it finds that time has passed.
+All tasks of a node run in one context, and so does what it hears. A loop that knows which node a
+step belongs to keeps the steps of a paused one until it is resumed: its timers come due and do not
+ring, what it waits for arrives and is not looked at. When it goes on it finds that time has passed.
+What it had sent before is on its way, and arrives.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple
 
 from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, VirtualTimeLoop
 
-__all__ = ("RUNS_ON", "PausableLoop", "run_pausable")
+__all__ = ("RUNS_ON", "PausableLoop", "context_of", "run_pausable")
 
 T = TypeVar("T")
 _Ts = TypeVarTuple("_Ts")
@@ -24,6 +25,13 @@ _Ts = TypeVarTuple("_Ts")
 RUNS_ON: ContextVar[str] = ContextVar("node", default="")
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def context_of(node: str) -> Context:
+    """Return a context for what happens on a node, or in the world around them for ''."""
+    context = copy_context()
+    context.run(RUNS_ON.set, node)
+    return context
 
 
 class _Ring:

@@ -1,5 +1,7 @@
 """The bus in memory behaves as NATS does, where it matters."""
 
+from contextvars import ContextVar, copy_context
+
 import pytest
 
 from kernel.memory_bus import MemoryBroker, MemoryBus
@@ -51,6 +53,20 @@ async def test_delivery_is_in_order_and_never_inside_the_publisher() -> None:
     assert inbox.messages == []
     await turns(1)
     assert inbox.messages == [("a.1", "r", b"x", b"h"), ("a.2", "", b"y", b"")]
+
+
+async def test_a_receiver_runs_in_the_context_that_it_was_subscribed_in() -> None:
+    """Whoever sends, what the receiver starts is its own; also when the message is late."""
+    place: ContextVar[str] = ContextVar("place", default="")
+    delays_s = [0.0, 0.001]
+    bus = MemoryBus(MemoryBroker(fate=lambda _: delays_s))
+    heard: list[str] = []
+    place.set("receiver")
+    await bus.subscribe("a", lambda *_: heard.append(place.get()))
+    sender = copy_context()
+    sender.run(place.set, "sender")
+    sender.run(bus.publish, "a", b"")
+    await eventually(lambda: heard == ["receiver", "receiver"], "both arrive")
 
 
 async def test_queue_group_takes_turns() -> None:
