@@ -12,7 +12,7 @@ import msgspec
 import nats
 import psutil
 
-__all__ = ("Machine", "describe_machine", "fdatasync_us")
+__all__ = ("Machine", "describe_machine", "fdatasync_us", "processor")
 
 _SYNCS = 200
 _SYNC_BYTES = b"\0" * 8192
@@ -53,7 +53,7 @@ async def describe_machine(directory: Path, *, postgres_dsn: str, nats_url: str)
     finally:
         await bus.close()
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=os.cpu_count() or 0,
         memory_gib=psutil.virtual_memory().total / 2**30,
         system=platform.platform(),
@@ -69,7 +69,8 @@ async def describe_machine(directory: Path, *, postgres_dsn: str, nats_url: str)
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return what the processor is called."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

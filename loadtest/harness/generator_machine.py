@@ -3,11 +3,11 @@
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import psutil
 
 from loadtest.harness.result import GeneratorMachine
+from loadtest.machine import processor
 
 __all__ = ("describe_generator",)
 
@@ -17,7 +17,7 @@ _PACKAGES = ("zhihui", "nats-py", "uvloop", "msgspec")
 def describe_generator() -> GeneratorMachine:
     """Describe this machine."""
     return GeneratorMachine(
-        processor=_processor(),
+        processor=processor(),
         cores=os.cpu_count() or 0,
         memory_gib=psutil.virtual_memory().total / 2**30,
         system=platform.platform(),
@@ -27,12 +27,3 @@ def describe_generator() -> GeneratorMachine:
             **{name: version(name) for name in _PACKAGES},
         },
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

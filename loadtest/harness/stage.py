@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-import anyio
-
 from loadtest.harness.plan import RunPlan
+from loadtest.some_at_once import each
 from zhihui.client import Client
 
 __all__ = ("Stage",)
@@ -46,17 +45,7 @@ class Stage:
 
     async def each(self, one: Callable[[int], Awaitable[_T]], count: int) -> list[_T]:
         """Return what ``one`` returns for each number below ``count``, some at a time."""
-        found: dict[int, _T] = {}
-        numbers = iter(range(count))
-
-        async def worker() -> None:
-            for number in numbers:
-                found[number] = await one(number)
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(min(_AT_ONCE, count)):
-                tasks.start_soon(worker)
-        return [found[number] for number in range(count)]
+        return await each(one, count, _AT_ONCE)
 
     async def funded_accounts(self, count: int, amount_minor: int) -> list[str]:
         """Open accounts with ``amount_minor`` fen in each, and return their ids."""

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from loadtest.some_at_once import each
 from schemas.errors import NotFound
 from zhihui.client import Client
 
@@ -56,14 +57,4 @@ class Opener:
 
     async def each(self, one: Callable[[int], Awaitable[_T]], count: int) -> list[_T]:
         """Return what ``one`` returns for each number, some at a time."""
-        found: dict[int, _T] = {}
-        numbers = iter(range(count))
-
-        async def worker() -> None:
-            for number in numbers:
-                found[number] = await one(number)
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(_AT_ONCE):
-                tasks.start_soon(worker)
-        return [found[number] for number in range(count)]
+        return await each(one, count, _AT_ONCE)

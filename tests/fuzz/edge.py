@@ -5,18 +5,14 @@ spent on waiting for it. Requests go to every operation, most of them nearly rig
 that exist, and so reach the actors and the journal behind the edge.
 """
 
-import asyncio
-import logging
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import anyio
 import orjson
 
 from actors.customers.keyring import ensure_keyring
@@ -24,16 +20,16 @@ from actors.customers.services import DATA_KEYS_SETTING
 from kernel.memory_bus import MemoryBus
 from kernel.randomness import SeededRandomness
 from kernel.streams import Outgoing, Refused
-from kernel.virtual_time import VirtualClock, run_virtual
+from kernel.virtual_time import VirtualClock
 from schemas.catalogue import BANK_OPERATIONS
 from schemas.errors import ERRORS, NotReady
 from schemas.subjects import INTAKE_SUBJECTS, OPERATOR_APP, inbox_prefix
 from tests.conformance.samples import REQUESTS
 from tests.fuzz.letters import Letter, parse_letter
 from tests.fuzz.mutation import Mutator, dump
+from tests.fuzz.one_node import OneNode
 from tests.fuzz.targets import Finding, Tally, read_corpus
 from zhihui.node import RunningNode
-from zhihui.packs import bundled_packs
 from zhihui.simulation.world import World
 
 __all__ = ("EdgeTarget", "answer_problem")
@@ -96,16 +92,15 @@ def answer_problem(data: bytes) -> str:
     return ""
 
 
-class EdgeTarget:
+class EdgeTarget(OneNode):
     """See the module."""
 
     name = "edge"
 
     def __init__(self) -> None:
+        super().__init__()
         self._pools: dict[str, list[Any]] = {}
-        self._refused = 0
-        self._findings: list[Finding] = []
-        self._unreported: list[str] = []
+        self._keys = Path()
 
     # Inputs.
 
@@ -142,41 +137,19 @@ class EdgeTarget:
 
     def try_all(self, inputs: Iterator[bytes]) -> Tally:
         """Send all to one node, and audit its books at the end."""
-        began_s = time.perf_counter()
-        count = 0
         with tempfile.TemporaryDirectory() as folder:
-            keys = Path(folder) / "keys.json"
+            self._keys = Path(folder) / "keys.json"
+            return self.tally(inputs, {DATA_KEYS_SETTING: str(self._keys)})
 
-            async def main(clock: VirtualClock, randomness: SeededRandomness) -> None:
-                nonlocal count
-                ensure_keyring(keys, randomness, clock.now())
-                asyncio.get_running_loop().set_exception_handler(self._note_unreported)
-                settings = {DATA_KEYS_SETTING: str(keys)}
-                async with anyio.create_task_group() as tasks:
-                    world = World(
-                        clock, randomness, tasks, settings, resident=bundled_packs(), steady=True
-                    )
-                    node = await world.start("n1")
-                    count = await self._send_all(world, node, inputs)
-                    self._check_books(world)
-                    tasks.cancel_scope.cancel()
+    async def prepare(self, clock: VirtualClock, randomness: SeededRandomness) -> None:
+        """Make the keys that customers' data is sealed under."""
+        ensure_keyring(self._keys, randomness, clock.now())
 
-            # A warning for every refused input would be a gigabyte.
-            logging.disable(logging.CRITICAL)
-            try:
-                run_virtual(main, seed=1)
-            finally:
-                logging.disable(logging.NOTSET)
-        return Tally(
-            target=self.name,
-            inputs=count,
-            refused=self._refused,
-            seconds=time.perf_counter() - began_s,
-            findings=tuple(self._findings),
-        )
-
-    def _note_unreported(self, _loop: object, context: dict[str, Any]) -> None:
-        self._unreported.append(f"{context.get('message')}: {context.get('exception')!r}")
+    async def play(self, world: World, node: RunningNode, inputs: Iterator[bytes]) -> int:
+        """Send all, then audit the books."""
+        count = await self._send_all(world, node, inputs)
+        self._check_books(world)
+        return count
 
     async def _send_all(self, world: World, node: RunningNode, inputs: Iterator[bytes]) -> int:
         bus = MemoryBus(world.broker)
@@ -244,13 +217,8 @@ class EdgeTarget:
                         del pool[0]
 
     def _check_node(self, node: RunningNode, batch: list[bytes]) -> None:
-        problems, self._unreported = self._unreported, []
-        if not node.edge.accepting:
-            problems.append("the edge takes no more requests")
-        self._findings += [
-            Finding(self.name, b"\n----\n".join(batch), f"one of these: {problem}")
-            for problem in problems
-        ]
+        refuses = () if node.edge.accepting else ("the edge takes no more requests",)
+        self.check_batch(batch, refuses)
 
     def _check_books(self, world: World) -> None:
         """Every balance is the sum of its entries, and all money is somebody's."""

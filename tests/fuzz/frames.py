@@ -4,31 +4,25 @@ Only nodes may send there, so a frame that makes no sense is a fault of ours, or
 It must not take the node with it, whose other work is sound.
 """
 
-import asyncio
-import logging
-import time
 from collections.abc import Iterator
 from itertools import islice
 from random import Random
 from typing import Any
 
-import anyio
 import msgspec
 import orjson
 
 from kernel.journal import JOURNAL_KEY, JOURNAL_KIND
 from kernel.memory_bus import MemoryBus
-from kernel.randomness import SeededRandomness
-from kernel.virtual_time import VirtualClock, run_virtual
 from schemas.catalogue import BANK_OPERATIONS
 from schemas.envelope import FRAME_VERSION, Frame, decode_frame
 from schemas.errors import ERRORS, ErrorBody
 from schemas.subjects import inbox_prefix, node_subject, request_subject
 from tests.conformance.samples import REQUESTS
 from tests.fuzz.mutation import INTEGERS, Mutator
+from tests.fuzz.one_node import OneNode
 from tests.fuzz.targets import Finding, Tally, read_corpus
 from zhihui.node import RunningNode
-from zhihui.packs import bundled_packs
 from zhihui.simulation.world import World
 
 __all__ = ("FrameTarget",)
@@ -44,15 +38,10 @@ _ME = "fuzz"
 _error_decoder = msgspec.msgpack.Decoder(ErrorBody)
 
 
-class FrameTarget:
+class FrameTarget(OneNode):
     """See the module."""
 
     name = "frame"
-
-    def __init__(self) -> None:
-        self._findings: list[Finding] = []
-        self._unreported: list[str] = []
-        self._refused = 0
 
     def inputs(self, random: Random, count: int) -> Iterator[bytes]:
         """Return frames: of requests as the edge sends them, and answers that nobody asked for."""
@@ -93,35 +82,10 @@ class FrameTarget:
 
     def try_all(self, inputs: Iterator[bytes]) -> Tally:
         """Send all to one node, with a request from outside after each batch."""
-        began_s = time.perf_counter()
-        count = 0
+        return self.tally(inputs)
 
-        async def main(clock: VirtualClock, randomness: SeededRandomness) -> None:
-            nonlocal count
-            asyncio.get_running_loop().set_exception_handler(self._note_unreported)
-            async with anyio.create_task_group() as tasks:
-                world = World(clock, randomness, tasks, resident=bundled_packs(), steady=True)
-                node = await world.start("n1")
-                count = await self._send_all(world, node, inputs)
-                tasks.cancel_scope.cancel()
-
-        logging.disable(logging.CRITICAL)
-        try:
-            run_virtual(main, seed=1)
-        finally:
-            logging.disable(logging.NOTSET)
-        return Tally(
-            target=self.name,
-            inputs=count,
-            refused=self._refused,
-            seconds=time.perf_counter() - began_s,
-            findings=tuple(self._findings),
-        )
-
-    def _note_unreported(self, _loop: object, context: dict[str, Any]) -> None:
-        self._unreported.append(f"{context.get('message')}: {context.get('exception')!r}")
-
-    async def _send_all(self, world: World, node: RunningNode, inputs: Iterator[bytes]) -> int:
+    async def play(self, world: World, node: RunningNode, inputs: Iterator[bytes]) -> int:
+        """Send all, and ask for something after each batch."""
         bus = MemoryBus(world.broker)
         answered: set[str] = set()
         await bus.subscribe(node_subject(_ME), self._on_frame)
@@ -143,13 +107,8 @@ class FrameTarget:
             give_up_s = world.clock.monotonic_s() + _PROBE_S_MAX
             while reply not in answered and world.clock.monotonic_s() < give_up_s:
                 await world.clock.sleep(_LOOK_EVERY_S)
-            problems, self._unreported = self._unreported, []
-            if reply not in answered:
-                problems.append("the node does not serve any more")
-            self._findings += [
-                Finding(self.name, b"\n----\n".join(batch), f"one of these: {problem}")
-                for problem in problems
-            ]
+            silent = () if reply in answered else ("the node does not serve any more",)
+            self.check_batch(batch, silent)
         self._refused = node.statistics().node.frames_malformed
         return count
 

@@ -10,10 +10,10 @@ import pytest
 
 from kernel.plugins.archive import Archive
 from tests.eventually import eventually
-from tests.simulation.counter_pack import counter
 from zhihui.client import Client
 from zhihui.commands.plugin_reload import follow
 from zhihui.embedded.platform import running_platform
+from zhihui.simulation.counter_pack import counter
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ from kernel.plugins.generation import State
 from kernel.plugins.slot import Slot
 from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, run_virtual
-from tests.simulation.counter_pack import counter
 from tests.simulation.world import Caller, World
 from tests.unit.plugin_plan.plan_lab import UNSIGNED, Office
+from zhihui.simulation.counter_pack import counter
 
 _STORY_S_MAX = 100_000
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from zhihui.commands import load_options as options
-from zhihui.commands.console import bad_input, errors, output
+from zhihui.commands.console import errors, output
 from zhihui.commands.load_chaos import CHAOS_EXAMPLES, load_chaos
 from zhihui.commands.load_compare import COMPARE_EXAMPLES, load_compare
 from zhihui.commands.load_replay import REPLAY_EXAMPLES, load_record, load_replay
 from zhihui.commands.load_search import SEARCH_EXAMPLES, load_search
+from zhihui.commands.load_shared import EXIT_ABORTED, plan_of, run_judged
 
 if TYPE_CHECKING:
     from loadtest.harness.control import Observer, RunControl
@@ -36,10 +37,6 @@ Exit codes: **0** passed, **99** a threshold failed, **90** an invariant was vio
 run is invalid (the generator was the limit, the schedule was missed, the load was not steady),
 **105** aborted, **2** the scenario or an option is wrong.
 """
-
-# No result that counts came of it.
-_EXIT_INVALID = 91
-_EXIT_ABORTED = 105
 
 load = typer.Typer(
     name="load",
@@ -78,7 +75,7 @@ def load_run(
     arrivals: options.Arrivals = None,
     poisson: options.Poisson = False,
     duration: options.Duration = None,
-    warmup: options.Warmup = None,
+    warmup: options.Warmup = "2s",
     processes: options.Processes = 1,
     in_flight_max: options.InFlightMax = 20_000,
     engine: options.Engine = "users",
@@ -110,17 +107,15 @@ def load_run(
     `--allow-host`. Response times count from when a request *should* have started, so a stall shows
     in all requests that it held up. Ctrl-C ends the load, waits for what is under way, and reports.
     """
-    from loadtest.harness.problems import PlanUnusable
     from loadtest.harness.reports.options import ReportOptions
 
-    try:
-        plan = options.plan_from(context.params)
-    except PlanUnusable as error:
-        raise bad_input(str(error)) from None
+    plan = plan_of(context.params)
     reports = ReportOptions(
         html=html, csv=csv, json=json, hlog=hlog, web=web, prometheus=prometheus, quiet=quiet
     )
-    raise typer.Exit(_run(plan, reports, nodes=nodes, data_dir=data_dir, audit=not no_audit))
+    raise typer.Exit(
+        run_judged(lambda: _watched(plan, reports, nodes, data_dir, audit=not no_audit))
+    )
 
 
 load.command(name="search", epilog=SEARCH_EXAMPLES)(load_search)
@@ -128,33 +123,6 @@ load.command(name="compare", epilog=COMPARE_EXAMPLES)(load_compare)
 load.command(name="chaos", epilog=CHAOS_EXAMPLES)(load_chaos)
 load.command(name="record", epilog=REPLAY_EXAMPLES)(load_record)
 load.command(name="replay", epilog=REPLAY_EXAMPLES)(load_replay)
-
-
-def _run(
-    plan: "RunPlan", reports: "ReportOptions", *, nodes: int, data_dir: Path | None, audit: bool
-) -> int:
-    """Make the run; return the exit code."""
-    import anyio
-
-    from loadtest.harness.problems import PlanUnusable, RunFailed, ScenarioUnusable
-    from loadtest.lean import LeanError
-    from schemas.errors import ZhihuiError
-
-    try:
-        return anyio.run(
-            lambda: _watched(plan, reports, nodes, data_dir, audit=audit),
-            backend_options={"use_uvloop": True},
-        )
-    except (PlanUnusable, ScenarioUnusable, LeanError) as error:
-        raise bad_input(str(error)) from None
-    except (RunFailed, ZhihuiError) as error:
-        errors.print(
-            f"zhihui: the run came to no result: {error}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-        return _EXIT_INVALID
-    except KeyboardInterrupt:
-        return _EXIT_ABORTED
 
 
 async def _watched(
@@ -172,7 +140,7 @@ async def _watched(
 
     # What is wrong with the scenario is told before anything is started.
     plan = check_plan(plan)
-    code = _EXIT_ABORTED
+    code = EXIT_ABORTED
     keeper = _keeper()
 
     def say(text: str) -> None:

@@ -6,22 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zhihui.commands import load_options as options
 from zhihui.commands.console import bad_input, output
-from zhihui.commands.load_shared import (
-    App,
-    DataDirectory,
-    Engine,
-    Json,
-    Poisson,
-    Processes,
-    Seed,
-    Settings,
-    Warmup,
-    plan_of,
-    run_judged,
-    say,
-    write_json,
-)
+from zhihui.commands.load_shared import plan_of, run_judged, say, write_json
 
 if TYPE_CHECKING:
     from loadtest.harness.chaos import ChaosStep
@@ -43,7 +30,8 @@ or `postgres`; and swap, with the name of a pack. A node is the one that owns th
 
 
 def load_chaos(
-    scenario: Annotated[str, typer.Argument(help="A scenario file, or a bundled one.")],
+    context: typer.Context,
+    scenario: options.Scenario,
     step: Annotated[
         list[str] | None,
         typer.Option(metavar="STEP", help="What breaks, and when. Repeatable."),
@@ -60,19 +48,17 @@ def load_chaos(
             help="Of the measured part; 15 s after the last step if left out.",
         ),
     ] = None,
-    threshold: Annotated[
-        list[str] | None, typer.Option(metavar="EXPR", help="As of `run`. Repeatable.")
-    ] = None,
-    nodes: Annotated[int, typer.Option(min=1, max=8, help="Nodes that share the work.")] = 2,
-    engine: Engine = "users",
-    processes: Processes = 1,
-    poisson: Poisson = False,
-    seed: Seed = 1,
-    warmup: Warmup = "2s",
-    settings: Settings = None,
-    app: App = "",
-    data_dir: DataDirectory = None,
-    json: Json = None,
+    thresholds: options.Thresholds = None,
+    nodes: options.Nodes = 2,
+    engine: options.Engine = "users",
+    processes: options.Processes = 1,
+    poisson: options.Poisson = False,
+    seed: options.Seed = 1,
+    warmup: options.Warmup = "2s",
+    settings: options.Settings = None,
+    app: options.App = "",
+    data_dir: options.LoadDataDir = None,
+    json: options.Json = None,
 ) -> None:
     """Break things while load is made, and say how long each was felt.
 
@@ -89,19 +75,7 @@ def load_chaos(
         sender = app or load_scenario(scenario).app
     except LoadError as error:
         raise bad_input(str(error)) from None
-    plan = plan_of(
-        scenario,
-        engine=engine,
-        settings=settings,
-        warmup=warmup,
-        app=sender,
-        processes=processes,
-        poisson=poisson,
-        seed=seed,
-        arrivals=arrivals,
-        duration=duration,
-        thresholds=threshold,
-    )
+    plan = plan_of({**context.params, "app": sender})
     raise typer.Exit(run_judged(lambda: _chaos(plan, steps, nodes, data_dir, json)))
 
 

@@ -8,22 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zhihui.commands import load_options as options
 from zhihui.commands.console import bad_input, output
-from zhihui.commands.load_shared import (
-    AllowHost,
-    App,
-    Engine,
-    Json,
-    Poisson,
-    Processes,
-    Seed,
-    Settings,
-    Warmup,
-    plan_of,
-    run_judged,
-    say,
-    write_json,
-)
+from zhihui.commands.load_shared import plan_of, run_judged, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +40,7 @@ _USERS = 64
 
 
 def load_compare(
+    context: typer.Context,
     a: Annotated[
         str, typer.Argument(metavar="A", help="A checkout of the project, or a NATS URL.")
     ],
@@ -77,15 +65,15 @@ def load_compare(
     duration: Annotated[
         str, typer.Option("--duration", "-t", metavar="TIME", help="Measured part of each run.")
     ] = "4s",
-    engine: Engine = "lean",
-    processes: Processes = 1,
-    poisson: Poisson = False,
-    seed: Seed = 1,
-    warmup: Warmup = "1s",
-    settings: Settings = None,
-    app: App = "",
-    allow_host: AllowHost = None,
-    json: Json = None,
+    engine: options.Engine = "lean",
+    processes: options.Processes = 1,
+    poisson: options.Poisson = False,
+    seed: options.Seed = 1,
+    warmup: options.Warmup = "1s",
+    settings: options.Settings = None,
+    app: options.App = "",
+    allow_host: options.AllowHost = None,
+    json: options.Json = None,
 ) -> None:
     """Run two builds under the same load in turns, and say which is faster, if either is.
 
@@ -101,20 +89,8 @@ def load_compare(
         raise bad_input(f"there is no figure {primary!r}; there are {', '.join(known)}")
     if users is not None and arrivals is not None:
         raise bad_input("--users makes closed runs and --arrivals open ones: choose one")
-    plan = plan_of(
-        scenario,
-        engine=engine,
-        settings=settings,
-        warmup=warmup,
-        app=app,
-        processes=processes,
-        poisson=poisson,
-        seed=seed,
-        allow_host=allow_host,
-        arrivals=arrivals,
-        users=None if arrivals is not None else users or _USERS,
-        duration=duration,
-    )
+    closed = None if arrivals is not None else users or _USERS
+    plan = plan_of({**context.params, "users": closed})
     raise typer.Exit(run_judged(lambda: _compare(plan, a, b, pairs, primary, json)))
 
 

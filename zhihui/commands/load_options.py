@@ -96,17 +96,21 @@ Duration = Annotated[
     ),
 ]
 Warmup = Annotated[
-    str | None,
+    str,
     typer.Option(
         metavar="TIME",
-        help="Load before it, which is not measured; 2s if left out.",
+        help="Load before each measurement, which is not measured.",
         rich_help_panel=_LOAD,
     ),
 ]
 Processes = Annotated[
     int,
     typer.Option(
-        "--processes", "-p", help="Processes that make the load together.", rich_help_panel=_LOAD
+        "--processes",
+        "-p",
+        min=1,
+        help="Processes that make the load together.",
+        rich_help_panel=_LOAD,
     ),
 ]
 InFlightMax = Annotated[
@@ -232,7 +236,12 @@ Csv = Annotated[
 ]
 Json = Annotated[
     Path | None,
-    typer.Option(metavar="PATH", help="Write all figures as JSON.", rich_help_panel=_REPORTED),
+    typer.Option(
+        metavar="PATH",
+        dir_okay=False,
+        help="Write all figures as JSON.",
+        rich_help_panel=_REPORTED,
+    ),
 ]
 Hlog = Annotated[
     Path | None,

@@ -6,17 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zhihui.commands import load_options as options
 from zhihui.commands.addresses import nats_url_or_running
 from zhihui.commands.console import DataDir, NatsUrl, bad_input, output
-from zhihui.commands.load_shared import (
-    AllowHost,
-    Json,
-    Processes,
-    run_judged,
-    say,
-    seconds_of,
-    write_json,
-)
+from zhihui.commands.load_shared import run_judged, say, seconds_of, write_json
 from zhihui.embedded.data_dir import DEFAULT_DATA_DIR
 
 if TYPE_CHECKING:
@@ -77,11 +70,9 @@ def load_replay(
         float, typer.Option(min=0.001, max=1_000, help="2 sends it in half of the time.")
     ] = 1.0,
     app: Annotated[str, typer.Option(help="Whose requests; only where there are several.")] = "",
-    threshold: Annotated[
-        list[str] | None, typer.Option(metavar="EXPR", help="As of `run`. Repeatable.")
-    ] = None,
-    processes: Processes = 1,
-    allow_host: AllowHost = None,
+    thresholds: options.Thresholds = None,
+    processes: options.Processes = 1,
+    allow_host: options.AllowHost = None,
     nats_url: NatsUrl = "",
     postgres_dsn: Annotated[
         str,
@@ -90,7 +81,7 @@ def load_replay(
         ),
     ] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = None,
+    json: options.Json = None,
 ) -> None:
     """Send a recording again to a service that runs, at the same moments or faster.
 
@@ -116,7 +107,7 @@ def load_replay(
         engine="lean",
         warmup_s=0.0,
         processes=processes,
-        thresholds=tuple(threshold or ()),
+        thresholds=tuple(thresholds or ()),
         allow_host=allow_host,
     )
     raise typer.Exit(run_judged(lambda: _replay(plan, recording, speed, dsn, json)))

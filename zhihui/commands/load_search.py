@@ -6,24 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zhihui.commands import load_options as options
 from zhihui.commands.console import bad_input, output
-from zhihui.commands.load_shared import (
-    AllowHost,
-    App,
-    DataDirectory,
-    Engine,
-    Json,
-    Poisson,
-    Processes,
-    Seed,
-    Settings,
-    Warmup,
-    plan_of,
-    run_judged,
-    say,
-    seconds_of,
-    write_json,
-)
+from zhihui.commands.load_shared import plan_of, run_judged, say, seconds_of, write_json
 
 if TYPE_CHECKING:
     from loadtest.harness.control import Observer
@@ -47,7 +32,8 @@ _OBJECTIVE = ("p99<100ms", "error_rate<0.1%")
 
 
 def load_search(
-    scenario: Annotated[str, typer.Argument(help="A scenario file, or a bundled one.")],
+    context: typer.Context,
+    scenario: options.Scenario,
     objective: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,21 +53,21 @@ def load_search(
     confirm: Annotated[
         str, typer.Option(metavar="TIME", help="Measured part of the confirmation.")
     ] = "20s",
-    engine: Engine = "lean",
-    processes: Processes = 1,
-    poisson: Poisson = False,
-    seed: Seed = 1,
-    warmup: Warmup = "2s",
-    settings: Settings = None,
-    app: App = "",
-    nodes: Annotated[int, typer.Option(min=1, max=8, help="Nodes that are started.")] = 1,
-    allow_host: AllowHost = None,
-    data_dir: DataDirectory = None,
+    engine: options.Engine = "lean",
+    processes: options.Processes = 1,
+    poisson: options.Poisson = False,
+    seed: options.Seed = 1,
+    warmup: options.Warmup = "2s",
+    settings: options.Settings = None,
+    app: options.App = "",
+    nodes: options.Nodes = 1,
+    allow_host: options.AllowHost = None,
+    data_dir: options.LoadDataDir = None,
     chart: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Draw times over rates, as SVG."),
     ] = None,
-    json: Json = None,
+    json: options.Json = None,
 ) -> None:
     """Find the highest rate that meets an objective, and what sets the limit.
 
@@ -93,19 +79,8 @@ def load_search(
 
     if start > ceiling:
         raise bad_input(f"--start {start:g} is above --ceiling {ceiling:g}")
-    run = plan_of(
-        scenario,
-        engine=engine,
-        settings=settings,
-        warmup=warmup,
-        app=app,
-        processes=processes,
-        poisson=poisson,
-        seed=seed,
-        allow_host=allow_host,
-    )
     plan = SearchPlan(
-        run=run,
+        run=plan_of(context.params),
         objective=tuple(objective or _OBJECTIVE),
         limits=Limits(start=start, ceiling=ceiling, growth=growth, resolution=resolution),
         try_s=seconds_of(try_),

@@ -1,117 +1,36 @@
-"""What the commands beside ``zhihui load run`` share: their options, their plan, their ending."""
+"""What the commands of ``zhihui load`` share beside their options: their plan, their ending."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from zhihui.commands.console import bad_input, errors, output
+from zhihui.commands.load_options import plan_from
 
 if TYPE_CHECKING:
     from loadtest.harness.plan import RunPlan
 
-__all__ = (
-    "AllowHost",
-    "App",
-    "DataDirectory",
-    "Engine",
-    "Json",
-    "Poisson",
-    "Processes",
-    "Seed",
-    "Settings",
-    "Warmup",
-    "plan_of",
-    "run_judged",
-    "say",
-    "seconds_of",
-    "write_json",
-)
+__all__ = ("EXIT_ABORTED", "plan_of", "run_judged", "say", "seconds_of", "write_json")
 
 # No result that counts came of it.
 _EXIT_INVALID = 91
-_EXIT_ABORTED = 105
-
-Engine = Annotated[
-    Literal["users", "lean"],
-    typer.Option(help="users run the User classes; lean sends the Flows, for high rates."),
-]
-Processes = Annotated[int, typer.Option(min=1, help="Processes that make the load together.")]
-Poisson = Annotated[
-    bool, typer.Option("--poisson", help="Arrivals at random moments, as customers come.")
-]
-Seed = Annotated[int, typer.Option(help="Of all that is drawn: tasks, waits, moments.")]
-Warmup = Annotated[
-    str, typer.Option(metavar="TIME", help="Load before each measurement, which is not measured.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Told to the scenario. Repeatable."),
-]
-App = Annotated[str, typer.Option(help="The app whose backend the load is.")]
-AllowHost = Annotated[
-    str | None,
-    typer.Option(metavar="HOST", help="A host not of here that is yours to load."),
-]
-DataDirectory = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", file_okay=False, help="Run on this directory, not on one for the moment."
-    ),
-]
-Json = Annotated[
-    Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write all figures as JSON.")
-]
+EXIT_ABORTED = 105
 
 
-def plan_of(
-    scenario: str,
-    *,
-    engine: Literal["users", "lean"],
-    settings: list[str] | None,
-    warmup: str,
-    app: str = "",
-    processes: int = 1,
-    poisson: bool = False,
-    seed: int = 1,
-    allow_host: str | None = None,
-    arrivals: str | None = None,
-    users: int | None = None,
-    duration: str | None = None,
-    thresholds: list[str] | None = None,
-) -> "RunPlan":
-    """Return what all runs of a command have in common; exit with 2 for what cannot be read."""
+def plan_of(given: Mapping[str, Any]) -> "RunPlan":
+    """Return what all runs of a command have in common; exit with 2 for what cannot be read.
+
+    ``given`` are options, as :func:`~zhihui.commands.load_options.plan_from` takes them.
+    """
     from loadtest.harness.arrivals import parse_arrivals
-    from loadtest.harness.plan import RunPlan
     from loadtest.harness.problems import LoadError
 
-    told = {}
-    for one in settings or ():
-        name, equals, value = one.partition("=")
-        if not name or not equals:
-            raise bad_input(f"--set {one!r}: write it as NAME=VALUE")
-        told[name] = value
     try:
-        if arrivals is not None:
-            parse_arrivals(arrivals)
+        if given.get("arrivals") is not None:
+            parse_arrivals(given["arrivals"])
+        return plan_from(given)
     except LoadError as error:
         raise bad_input(str(error)) from None
-    return RunPlan(
-        scenario=scenario,
-        app=app,
-        engine=engine,
-        arrivals=arrivals,
-        users=users,
-        duration_s=None if duration is None else seconds_of(duration),
-        processes=processes,
-        poisson=poisson,
-        seed=seed,
-        allow_host=allow_host,
-        thresholds=tuple(thresholds or ()),
-        warmup_s=seconds_of(warmup),
-        settings=told,
-    )
 
 
 def seconds_of(text: str) -> float:
@@ -157,7 +76,7 @@ def run_judged(function: Callable[[], Awaitable[int]]) -> int:
     except (LoadError, LeanError) as error:
         raise bad_input(str(error)) from None
     except KeyboardInterrupt:
-        return _EXIT_ABORTED
+        return EXIT_ABORTED
 
 
 def write_json(path: Path | None, document: object) -> None:

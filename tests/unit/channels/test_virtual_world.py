@@ -14,8 +14,8 @@ from kernel.randomness import SeededRandomness
 from kernel.virtual_time import VirtualClock, run_virtual
 from schemas.change import TimerFired, due_ms
 from tests.simulation.world import Caller, World
-from tests.unit.channels.outside import Outside
 from zhihui.channel_simulator.profile import ChannelProfile, Outage
+from zhihui.simulation.outside import Outside
 
 _PAYMENTS = 40
 _STORY_S_MAX = 3 * 3_600.0
@@ -67,6 +67,13 @@ class _Story:
                 funding=[{"type": "channel", "payer_reference": f"payer-{number}"}],
             )  # fmt: skip
             self.payments[created["payment_id"]] = amount
+
+    async def pay_once(self) -> None:
+        """Make the only payment."""
+        caller = Caller(self.world)
+        await caller.open()
+        opened = await caller.call("account.open", request_id="o1", holder="Shop")
+        await self.pay(caller, opened["account_id"], [1])
 
     async def die(self, times: int) -> None:
         """Kill a node again and again, and start it after a while."""
@@ -218,10 +225,7 @@ def test_an_order_without_its_timer_is_not_forgotten(tmp_path: Path) -> None:
             )
             story = _Story(world, outside)
             await story.start("n1")
-            caller = Caller(world)
-            await caller.open()
-            opened = await caller.call("account.open", request_id="o1", holder="Shop")
-            await story.pay(caller, opened["account_id"], [1])
+            await story.pay_once()
             await clock.sleep(6)
             timers = world.database.rows("timer")
             for key in [key for key, row in timers.items() if row["kind"] == "channel"]:
@@ -251,10 +255,7 @@ def test_a_timer_from_a_node_whose_clock_is_ahead_is_not_lost(tmp_path: Path) ->
             outside = Outside(tmp_path, clock, 1, tasks, silent, list)
             story = _Story(world, outside)
             await story.start("n1")
-            caller = Caller(world)
-            await caller.open()
-            opened = await caller.call("account.open", request_id="o1", holder="Shop")
-            await story.pay(caller, opened["account_id"], [1])
+            await story.pay_once()
             await clock.sleep(2)
             # Until an exchange has just come to nothing, so that the next is some time away.
             while True:
